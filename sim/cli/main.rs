@@ -1,0 +1,2 @@
+//! The mesh-sim binary.
+fn main() {}
