@@ -1,1 +1,10 @@
-//! Placeholder.
+//! Istio and Kubernetes YAML, read with byte spans, checked, and lowered to per-proxy snapshots.
+//!
+//! The life of a document: `source` (file table) -> `yaml` (tree with spans, typed as in a cluster) ->
+//! `document` (objects) -> `decode` (typed fields). Knows no time and no load.
+
+pub mod decode;
+pub mod diagnostic;
+pub mod document;
+pub mod source;
+pub mod yaml;

@@ -1,0 +1,57 @@
+//! YAML text to a tree with byte spans, typed the way a Kubernetes cluster types it.
+//!
+//! kubectl splits a file at lines that begin with `---` and hands every piece to go-yaml v2, of which only
+//! the first document counts. This module does the same, so it recovers at the next `---` by construction.
+//! It knows nothing of Kubernetes objects (see `document`) and of typed fields (see `decode`).
+
+mod build;
+mod events;
+mod node;
+mod number;
+mod scalar;
+mod split;
+mod timestamp;
+
+pub use node::{Document, Key, Node, Value};
+pub use number::Number;
+
+use crate::diagnostic::{Diagnostic, Stage, codes};
+use crate::source::{FileId, Span};
+
+/// How strictly one YAML document was read.
+#[derive(Debug)]
+pub(crate) struct Chunk<'t> {
+    pub(crate) text: &'t str,
+    pub(crate) start: usize,
+}
+
+/// Parses all documents of one file. Broken documents become diagnostics; the others are returned.
+pub fn parse_stream(file: FileId, text: &str) -> (Vec<Document>, Vec<Diagnostic>) {
+    let mut documents = Vec::new();
+    let mut diagnostics = Vec::new();
+    for piece in split::split(text) {
+        match piece {
+            Ok(chunk) => match build::parse_chunk(file, &chunk) {
+                Ok(parsed) => {
+                    diagnostics.extend(parsed.duplicates);
+                    documents.push(parsed.document);
+                }
+                Err(d) => diagnostics.push(*d),
+            },
+            Err(bad) => {
+                let span = span(file, bad.start, bad.end);
+                let message = format!("invalid document separator: `---` is followed by `{}`", bad.trailing);
+                diagnostics.push(
+                    Diagnostic::error(codes::YAML_SYNTAX, Stage::Parse, span, message)
+                        .help("put the content on the next line; nothing after this line is read"),
+                );
+            }
+        }
+    }
+    (documents, diagnostics)
+}
+
+pub(crate) fn span(file: FileId, start: usize, end: usize) -> Span {
+    let n = |x: usize| u32::try_from(x).unwrap_or(u32::MAX);
+    Span::new(file, n(start), n(end))
+}

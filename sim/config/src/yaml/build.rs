@@ -1,0 +1,333 @@
+//! Events to tree: aliases, merge keys, keys to text, duplicate keys; go-yaml v2's `decode.go` in our words.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::events::{self, Event};
+use super::node::{Document, Key, Node, Value};
+use super::scalar::{self, Resolved, Written};
+use super::{Chunk, span};
+use crate::diagnostic::{Diagnostic, Stage, codes};
+use crate::source::{FileId, Span};
+
+/// Deeper documents are refused; real manifests stay below 40.
+const MAX_DEPTH: usize = 256;
+
+/// A document and its repeated keys, which only strict readers refuse.
+pub(crate) struct Parsed {
+    pub(crate) document: Document,
+    pub(crate) duplicates: Vec<Diagnostic>,
+}
+
+type Error = Box<Diagnostic>;
+
+/// Parses one piece of a file.
+pub(crate) fn parse_chunk(file: FileId, chunk: &Chunk<'_>) -> Result<Parsed, Error> {
+    let whole = span(file, chunk.start, chunk.start + chunk.text.len());
+    let events = events::events(chunk.text).map_err(|e| {
+        let at = chunk.start + e.at.min(chunk.text.len());
+        Box::new(Diagnostic::error(codes::YAML_SYNTAX, Stage::Parse, span(file, at, at), e.message))
+    })?;
+    let raw = RawTree::new(file, chunk.start, events)?;
+    let mut builder =
+        Builder { raw: &raw, expanding: Vec::new(), duplicates: Vec::new(), decoded: 0, aliased: 0 };
+    let node = match raw.root {
+        Some(root) => builder.node(root, None)?,
+        None => Node { span: whole, ..Node::default() },
+    };
+    Ok(Parsed { document: Document { node, span: whole }, duplicates: builder.duplicates })
+}
+
+/// Nodes by index, aliases unresolved.
+struct RawTree {
+    nodes: Vec<RawNode>,
+    root: Option<usize>,
+    anchors: BTreeMap<usize, usize>,
+}
+
+struct RawNode {
+    kind: RawKind,
+    span: Span,
+}
+
+enum RawKind {
+    Scalar { text: String, plain: bool, tag: Option<String> },
+    Sequence(Vec<usize>),
+    Mapping(Vec<usize>),
+    Alias(usize),
+}
+
+impl RawTree {
+    fn new(file: FileId, base: usize, events: Vec<(Event<'_>, Range<usize>)>) -> Result<Self, Error> {
+        let mut tree = RawTree { nodes: Vec::new(), root: None, anchors: BTreeMap::new() };
+        let mut open: Vec<usize> = Vec::new();
+        for (event, range) in events {
+            let at = span(file, base + range.start, base + range.end);
+            let (kind, anchor) = match event {
+                Event::End => {
+                    tree.close(&mut open, at);
+                    continue;
+                }
+                Event::Scalar { text, plain, tag, anchor } => {
+                    (RawKind::Scalar { text: text.into_owned(), plain, tag }, anchor)
+                }
+                Event::SequenceStart { anchor } => (RawKind::Sequence(Vec::new()), anchor),
+                Event::MappingStart { anchor } => (RawKind::Mapping(Vec::new()), anchor),
+                Event::Alias(id) => (RawKind::Alias(id), 0),
+            };
+            let index = tree.nodes.len();
+            let opens = matches!(kind, RawKind::Sequence(_) | RawKind::Mapping(_));
+            tree.nodes.push(RawNode { kind, span: at });
+            if anchor != 0 {
+                tree.anchors.insert(anchor, index);
+            }
+            match open.last().and_then(|&parent| tree.nodes.get_mut(parent)) {
+                Some(RawNode { kind: RawKind::Sequence(c) | RawKind::Mapping(c), .. }) => c.push(index),
+                _ => tree.root = tree.root.or(Some(index)),
+            }
+            if opens {
+                open.push(index);
+            }
+            if open.len() > MAX_DEPTH {
+                return Err(limit(at, format!("more than {MAX_DEPTH} levels of nesting")));
+            }
+        }
+        Ok(tree)
+    }
+
+    /// A collection ends where its last child does, or where the parser says for flow style.
+    fn close(&mut self, open: &mut Vec<usize>, at: Span) {
+        let Some(index) = open.pop() else { return };
+        let last = match self.nodes.get(index).map(|n| &n.kind) {
+            Some(RawKind::Sequence(c) | RawKind::Mapping(c)) => c.last().copied(),
+            _ => None,
+        };
+        let child_end = last.and_then(|i| self.nodes.get(i)).map_or(0, |n| n.span.end);
+        if let Some(node) = self.nodes.get_mut(index) {
+            let flow_end = if at.end > at.start { at.end } else { 0 };
+            node.span.end = node.span.end.max(child_end).max(flow_end);
+        }
+    }
+}
+
+fn limit(at: Span, message: String) -> Error {
+    Box::new(Diagnostic::error(codes::YAML_LIMIT, Stage::Parse, at, message))
+}
+
+fn syntax(at: Span, message: impl Into<String>) -> Error {
+    Box::new(Diagnostic::error(codes::YAML_SYNTAX, Stage::Parse, at, message))
+}
+
+struct Builder<'a> {
+    raw: &'a RawTree,
+    /// Aliases being expanded, innermost last: an anchor must not contain itself.
+    expanding: Vec<usize>,
+    duplicates: Vec<Diagnostic>,
+    decoded: u64,
+    aliased: u64,
+}
+
+impl<'a> Builder<'a> {
+    fn raw(&self, index: usize) -> Result<&'a RawNode, Error> {
+        self.raw.nodes.get(index).ok_or_else(|| syntax(Span::NONE, "unfinished document"))
+    }
+
+    /// `via` is the alias or merge site through which this node is reached.
+    fn node(&mut self, index: usize, via: Option<Span>) -> Result<Node, Error> {
+        let raw = self.raw(index)?;
+        self.count(raw.span)?;
+        let value = match &raw.kind {
+            RawKind::Scalar { text, plain, tag } => {
+                self.scalar(text, *plain, tag.as_deref(), via.unwrap_or(raw.span))?
+            }
+            RawKind::Sequence(children) => {
+                let items: Result<Vec<Node>, Error> = children.iter().map(|&c| self.node(c, via)).collect();
+                Value::Sequence(items?)
+            }
+            RawKind::Mapping(children) => {
+                let mut entries = Entries::default();
+                self.fill(&mut entries, children, via)?;
+                Value::Mapping(entries.list)
+            }
+            RawKind::Alias(anchor) => {
+                let site = via.unwrap_or(raw.span);
+                return self.alias(*anchor, site, |b, target| b.node(target, Some(site)));
+            }
+        };
+        Ok(Node { value, span: raw.span, via })
+    }
+
+    fn alias<T>(
+        &mut self,
+        anchor: usize,
+        site: Span,
+        f: impl FnOnce(&mut Self, usize) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let Some(&target) = self.raw.anchors.get(&anchor) else { return Err(syntax(site, "unknown anchor")) };
+        if self.expanding.contains(&target) {
+            return Err(syntax(site, "anchor value contains itself"));
+        }
+        if self.expanding.len() >= MAX_DEPTH {
+            return Err(limit(site, format!("more than {MAX_DEPTH} aliases inside each other")));
+        }
+        self.expanding.push(target);
+        let result = f(self, target);
+        self.expanding.pop();
+        result
+    }
+
+    /// go-yaml's budget: a document may not consist of alias expansions (`allowedAliasRatio`).
+    fn count(&mut self, at: Span) -> Result<(), Error> {
+        const LOW: f64 = 400_000.0;
+        const HIGH: f64 = 4_000_000.0;
+        self.decoded += 1;
+        if !self.expanding.is_empty() {
+            self.aliased += 1;
+        }
+        let decoded = self.decoded as f64;
+        let allowed = 0.99 - 0.89 * ((decoded - LOW) / (HIGH - LOW)).clamp(0.0, 1.0);
+        if self.aliased > 100 && self.decoded > 1000 && self.aliased as f64 / decoded > allowed {
+            return Err(limit(at, "document contains excessive aliasing".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn scalar(&self, text: &str, plain: bool, tag: Option<&str>, at: Span) -> Result<Value, Error> {
+        match scalar::resolve(Written { text, plain, tag }).map_err(|e| syntax(at, e))? {
+            Resolved::Value(value) => Ok(value),
+            Resolved::Merge => Ok(Value::String(text.to_owned())),
+            Resolved::NotFinite(_) => Err(syntax(at, format!("`{text}` is a number JSON cannot hold"))
+                .with_help("quote it if it is meant as text")),
+        }
+    }
+
+    fn fill(&mut self, entries: &mut Entries, children: &[usize], via: Option<Span>) -> Result<(), Error> {
+        for pair in children.chunks(2) {
+            let [key, value] = pair else { return Err(syntax(Span::NONE, "key without value")) };
+            let key_node = self.raw(*key)?;
+            if is_merge(key_node) {
+                self.merge(entries, *value, via.unwrap_or(key_node.span))?;
+                continue;
+            }
+            let key = self.key(*key, via)?;
+            let value = self.node(*value, via)?;
+            if let Some(duplicate) = entries.set(key, value) {
+                self.duplicates.push(duplicate);
+            }
+        }
+        Ok(())
+    }
+
+    /// `<<` takes a mapping or a list of them; the earlier of a list win (`decode.go`, `merge`).
+    fn merge(&mut self, entries: &mut Entries, value: usize, site: Span) -> Result<(), Error> {
+        let raw = self.raw(value)?;
+        match &raw.kind {
+            RawKind::Sequence(items) => {
+                for &item in items.iter().rev() {
+                    self.merge_one(entries, item, site)?;
+                }
+                Ok(())
+            }
+            _ => self.merge_one(entries, value, site),
+        }
+    }
+
+    fn merge_one(&mut self, entries: &mut Entries, value: usize, site: Span) -> Result<(), Error> {
+        let raw = self.raw(value)?;
+        self.count(raw.span)?;
+        match &raw.kind {
+            RawKind::Mapping(children) => self.fill(entries, children, Some(site)),
+            RawKind::Alias(anchor) => self.alias(*anchor, site, |b, target| match &b.raw(target)?.kind {
+                RawKind::Mapping(children) => b.fill(entries, children, Some(site)),
+                _ => Err(syntax(site, WANT_MAP)),
+            }),
+            _ => Err(syntax(raw.span, WANT_MAP)),
+        }
+    }
+
+    /// Keys become text as `sigs.k8s.io/yaml` makes them.
+    fn key(&mut self, index: usize, via: Option<Span>) -> Result<Key, Error> {
+        let raw = self.raw(index)?;
+        let at = raw.span;
+        if let Some(text) = infinite_key(raw)? {
+            return Ok(Key { text, span: at });
+        }
+        let node = self.node(index, via)?;
+        let text = match node.value {
+            Value::String(text) => text,
+            Value::Bool(b) => b.to_string(),
+            Value::Number(n @ (super::Number::Int(_) | super::Number::Float(_))) => n.key_text(),
+            Value::Number(super::Number::Unsigned(_)) | Value::Null => {
+                return Err(syntax(at, format!("a {} cannot be a key", node.type_name())));
+            }
+            Value::Sequence(_) | Value::Mapping(_) => {
+                return Err(syntax(at, format!("invalid map key: a {}", node.type_name()))
+                    .with_help("`{{ … }}` of a template must be rendered or quoted"));
+            }
+        };
+        Ok(Key { text, span: at })
+    }
+}
+
+const WANT_MAP: &str = "map merge requires map or sequence of maps as the value";
+
+fn is_merge(node: &RawNode) -> bool {
+    match &node.kind {
+        RawKind::Scalar { text, plain, tag } => {
+            text == "<<"
+                && match tag.as_deref() {
+                    None => *plain,
+                    Some(tag) => tag == "!" || tag == "!!merge",
+                }
+        }
+        _ => false,
+    }
+}
+
+/// `.inf` and `.nan` are no JSON values, but as keys they have a text.
+fn infinite_key(raw: &RawNode) -> Result<Option<String>, Error> {
+    let RawKind::Scalar { text, plain, tag } = &raw.kind else { return Ok(None) };
+    let written = Written { text, plain: *plain, tag: tag.as_deref() };
+    Ok(match scalar::resolve(written).map_err(|e| syntax(raw.span, e))? {
+        Resolved::NotFinite(x) if x.is_nan() => Some(".nan".to_owned()),
+        Resolved::NotFinite(x) => Some(if x > 0.0 { ".inf" } else { "-.inf" }.to_owned()),
+        _ => None,
+    })
+}
+
+/// Entries in written order; large mappings get an index.
+#[derive(Default)]
+struct Entries {
+    list: Vec<(Key, Node)>,
+    index: BTreeMap<String, usize>,
+}
+
+impl Entries {
+    /// Sets a key; the last one wins, and a repetition is reported.
+    fn set(&mut self, key: Key, value: Node) -> Option<Diagnostic> {
+        let Some(&at) = self.index.get(&key.text) else {
+            self.index.insert(key.text.clone(), self.list.len());
+            self.list.push((key, value));
+            return None;
+        };
+        let old = self.list.get_mut(at)?;
+        let message = format!("key `{}` is already set in this mapping", key.text);
+        let diagnostic = Diagnostic::error(codes::DUPLICATE_KEY, Stage::Strict, key.span, message)
+            .label(key.span, "set again here; this one wins")
+            .label(old.0.span, "first set here")
+            .help("remove one of the two");
+        *old = (key, value);
+        Some(diagnostic)
+    }
+}
+
+trait WithHelp {
+    fn with_help(self, text: &str) -> Self;
+}
+
+impl WithHelp for Error {
+    fn with_help(mut self, text: &str) -> Self {
+        self.help = Some(text.to_owned());
+        self
+    }
+}
