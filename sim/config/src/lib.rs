@@ -6,5 +6,6 @@
 pub mod decode;
 pub mod diagnostic;
 pub mod document;
+pub mod resource;
 pub mod source;
 pub mod yaml;
