@@ -15,8 +15,11 @@
 //! trace sink come in through [`cx::Cx`]. The crate never names an Istio resource: `mesh-config` lowers those.
 
 pub mod cx;
+pub mod decide;
 pub mod ids;
+pub mod index;
 pub mod ir;
+pub mod matching;
 pub mod re2;
 pub mod request;
 pub mod response;

@@ -19,6 +19,7 @@ pub use rbac::*;
 pub use route::*;
 
 use crate::ids::{ClusterId, ListenerId, RouteConfigId, Str, Taint};
+use crate::index::SnapshotIndex;
 
 /// Sidecar or gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub struct Snapshot {
     pub clusters: Vec<Cluster>,
     /// Makes every answer of this proxy `unknown` (an EnvoyFilter, say).
     pub taints: Vec<Taint>,
+    /// Lookup structures, filled by [`Snapshot::seal`]; start with `SnapshotIndex::default()`.
+    pub index: SnapshotIndex,
 }
 
 impl Snapshot {
@@ -63,10 +66,12 @@ impl Snapshot {
         self.listeners.iter().position(|l| l.name.as_ref() == name).map(|i| ListenerId(i as u32))
     }
 
-    /// Sorts clusters and route configurations as the lookups need it. Lowering calls this once at the end.
+    /// Sorts clusters and route configurations as the lookups need it and builds the index. Lowering calls this once
+    /// at the end; a snapshot changed afterwards must be sealed again.
     pub fn seal(&mut self) {
         self.clusters.sort_by(|a, b| a.name.cmp(&b.name));
         self.routes.sort_by(|a, b| a.name.cmp(&b.name));
+        self.index = SnapshotIndex::build();
     }
 }
 

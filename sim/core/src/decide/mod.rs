@@ -1,0 +1,25 @@
+//! What this proxy does with a connection or a request: pure functions of the snapshot and what arrives.
+//!
+//! ```text
+//! accept ─► decide_http ─► (upstream picks a host) ─► finalize_request ─► … ─► finalize_response
+//!        └► decide_tcp                                 client_hello
+//! ```
+//!
+//! Nothing here knows time beyond the `now` of [`crate::cx::Cx`] or keeps state. The path of a request that is
+//! forwarded unchanged allocates nothing.
+
+mod accept;
+mod finalize;
+mod http;
+mod local_reply;
+mod outcome;
+mod tcp;
+mod tls;
+
+pub use accept::accept;
+pub use finalize::{finalize_request, finalize_response};
+pub use http::{decide_http, not_http};
+pub use local_reply::local_reply_for;
+pub use outcome::*;
+pub use tcp::decide_tcp;
+pub use tls::{client_hello, handshake, missing_client_secret};
