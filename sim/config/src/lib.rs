@@ -6,6 +6,8 @@
 pub mod decode;
 pub mod diagnostic;
 pub mod document;
+pub mod input;
+pub mod load;
 pub mod resource;
 pub mod source;
 pub mod yaml;

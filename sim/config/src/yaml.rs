@@ -15,10 +15,12 @@ mod timestamp;
 pub use node::{Document, Key, Node, Value};
 pub use number::Number;
 
+use std::ops::Range;
+
 use crate::diagnostic::{Diagnostic, Stage, codes};
 use crate::source::{FileId, Span};
 
-/// How strictly one YAML document was read.
+/// One piece of a file, from which one document is read.
 #[derive(Debug)]
 pub(crate) struct Chunk<'t> {
     pub(crate) text: &'t str,
@@ -27,28 +29,41 @@ pub(crate) struct Chunk<'t> {
 
 /// Parses all documents of one file. Broken documents become diagnostics; the others are returned.
 pub fn parse_stream(file: FileId, text: &str) -> (Vec<Document>, Vec<Diagnostic>) {
-    let mut documents = Vec::new();
-    let mut diagnostics = Vec::new();
+    let mut out = (Vec::new(), Vec::new());
     for piece in split::split(text) {
         match piece {
-            Ok(chunk) => match build::parse_chunk(file, &chunk) {
-                Ok(parsed) => {
-                    diagnostics.extend(parsed.duplicates);
-                    documents.push(parsed.document);
-                }
-                Err(d) => diagnostics.push(*d),
-            },
+            Ok(chunk) => parse_piece(file, &chunk, &mut out),
             Err(bad) => {
                 let span = span(file, bad.start, bad.end);
                 let message = format!("invalid document separator: `---` is followed by `{}`", bad.trailing);
-                diagnostics.push(
+                out.1.push(
                     Diagnostic::error(codes::YAML_SYNTAX, Stage::Parse, span, message)
                         .help("put the content on the next line; nothing after this line is read"),
                 );
             }
         }
     }
-    (documents, diagnostics)
+    out
+}
+
+/// Parses one document from each of the given byte ranges of a file.
+pub fn parse_pieces(file: FileId, text: &str, ranges: &[Range<usize>]) -> (Vec<Document>, Vec<Diagnostic>) {
+    let mut out = (Vec::new(), Vec::new());
+    for range in ranges {
+        let chunk = Chunk { text: text.get(range.clone()).unwrap_or(""), start: range.start };
+        parse_piece(file, &chunk, &mut out);
+    }
+    out
+}
+
+fn parse_piece(file: FileId, chunk: &Chunk<'_>, out: &mut (Vec<Document>, Vec<Diagnostic>)) {
+    match build::parse_chunk(file, chunk) {
+        Ok(parsed) => {
+            out.1.extend(parsed.duplicates);
+            out.0.push(parsed.document);
+        }
+        Err(d) => out.1.push(*d),
+    }
 }
 
 pub(crate) fn span(file: FileId, start: usize, end: usize) -> Span {
