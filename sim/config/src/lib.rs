@@ -8,6 +8,7 @@ pub mod diagnostic;
 pub mod document;
 pub mod input;
 pub mod load;
+pub mod lower;
 pub mod resource;
 pub mod source;
 pub mod yaml;
