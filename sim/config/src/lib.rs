@@ -7,6 +7,7 @@ pub mod decode;
 pub mod diagnostic;
 pub mod document;
 pub mod input;
+pub mod inventory;
 pub mod load;
 pub mod lower;
 pub mod resource;
