@@ -1,1 +1,11 @@
-//! Placeholder.
+//! What the simulator tells people: plain, serialisable records of what was predicted, and the ways to show them.
+//!
+//! * [`run`] — the prediction of one scenario.
+//! * [`checks`] — the verdicts of `mesh-sim test`.
+//! * [`graph`] — the service graph of a mesh or a run.
+//!
+//! Nothing here computes a decision: reports format what the harness hands over.
+
+pub mod checks;
+pub mod graph;
+pub mod run;
