@@ -8,4 +8,5 @@
 
 pub mod checks;
 pub mod graph;
+pub mod render;
 pub mod run;
