@@ -1,6 +1,6 @@
 //! Numbers and tables the way every terminal report shows them. No locale, fixed decimals, no colour inside cells.
 
-use comfy_table::style::presets::NOTHING;
+use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
 /// A share as `12.34%`.
