@@ -1,1 +1,10 @@
-//! Placeholder.
+//! Scenario and policy files, expectations, explanations, conformance: everything between the files people write and
+//! the engine that knows none of them.
+//!
+//! * [`conformance`] — predictions judged by recorded answers of a real mesh.
+//! * [`tokens`] — JWTs, real and shorthand.
+//!
+//! Prints nothing: results are plain data of `mesh-reports`.
+
+pub mod conformance;
+pub mod tokens;

@@ -1,0 +1,170 @@
+//! The verdict table of `mesh-sim conformance`: what agreed with the recorded mesh, what did not, what was not predicted.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::outcome::Outcome;
+
+/// The verdict on one case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// The prediction contains what was observed, with the certainty the observation has.
+    Agree,
+    /// It does not.
+    Disagree,
+    /// There is no prediction. Never a pass.
+    Unsupported,
+}
+
+/// One key in which prediction and observation differ.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// The key (`status`, `upstream.headers.x-user`, `split_workload` …).
+    pub key: String,
+    /// Distinct predicted values.
+    pub predicted: Vec<Value>,
+    /// The observed value.
+    pub observed: Value,
+}
+
+/// The verdict on one case with its evidence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CaseResult {
+    /// Mesh directory.
+    pub mesh: String,
+    /// Case id.
+    pub id: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why there is no prediction, with `file:line`.
+    pub reason: Option<String>,
+    /// Every predicted outcome.
+    pub predicted: Vec<Outcome>,
+    /// Keys that decided against the case.
+    pub differences: Vec<Difference>,
+    /// Keys that differ without counting: log fields, protocol versions, further received requests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Difference>,
+}
+
+/// Counts of one mesh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Totals {
+    /// Cases that agree.
+    pub agree: u32,
+    /// Cases that disagree.
+    pub disagree: u32,
+    /// Cases without a prediction.
+    pub unsupported: u32,
+}
+
+impl Totals {
+    /// Counts one verdict.
+    pub fn count(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Agree => self.agree += 1,
+            Verdict::Disagree => self.disagree += 1,
+            Verdict::Unsupported => self.unsupported += 1,
+        }
+    }
+
+    /// All cases.
+    #[must_use]
+    pub fn all(&self) -> u32 {
+        self.agree + self.disagree + self.unsupported
+    }
+}
+
+/// The whole report.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ConformanceReport {
+    /// Cases in order of mesh and file.
+    pub cases: Vec<CaseResult>,
+    /// Counts per mesh.
+    pub totals: BTreeMap<String, Totals>,
+}
+
+impl ConformanceReport {
+    /// Adds one case and counts it.
+    pub fn push(&mut self, case: CaseResult) {
+        self.totals.entry(case.mesh.clone()).or_default().count(case.verdict);
+        self.cases.push(case);
+    }
+
+    /// Counts over all meshes.
+    #[must_use]
+    pub fn total(&self) -> Totals {
+        self.totals.values().fold(Totals::default(), |sum, t| Totals {
+            agree: sum.agree + t.agree,
+            disagree: sum.disagree + t.disagree,
+            unsupported: sum.unsupported + t.unsupported,
+        })
+    }
+
+    /// The table people read: counts per mesh, then every case that does not agree.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut out = String::new();
+        let width = self.totals.keys().map(String::len).max().unwrap_or(0).max(5);
+        let _ = writeln!(out, "{:width$}  {:>6}  {:>8}  {:>11}", "MESH", "AGREE", "DISAGREE", "UNSUPPORTED");
+        let mut row = |name: &str, t: Totals| {
+            let _ = writeln!(out, "{name:width$}  {:>6}  {:>8}  {:>11}", t.agree, t.disagree, t.unsupported);
+        };
+        for (mesh, totals) in &self.totals {
+            row(mesh, *totals);
+        }
+        row("total", self.total());
+        for case in self.cases.iter().filter(|c| c.verdict == Verdict::Disagree) {
+            let _ = writeln!(out, "\ndisagree {}", case.id);
+            for d in &case.differences {
+                let predicted: Vec<String> = d.predicted.iter().map(Value::to_string).collect();
+                let _ = writeln!(
+                    out,
+                    "  {}: predicted {}, observed {}",
+                    d.key,
+                    predicted.join(" | "),
+                    d.observed
+                );
+            }
+        }
+        for case in self.cases.iter().filter(|c| c.verdict == Verdict::Unsupported) {
+            let reason = case.reason.as_deref().unwrap_or("no prediction");
+            let _ = writeln!(out, "\nunsupported {}: {reason}", case.id);
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_and_table_count_every_verdict() {
+        let mut report = ConformanceReport::default();
+        for (id, verdict) in
+            [("a-1", Verdict::Agree), ("a-2", Verdict::Disagree), ("a-3", Verdict::Unsupported)]
+        {
+            report.push(CaseResult {
+                mesh: "a".into(),
+                id: id.into(),
+                verdict,
+                reason: (verdict == Verdict::Unsupported).then(|| "EnvoyFilter at x.yaml:3".to_owned()),
+                predicted: vec![],
+                differences: vec![],
+                also: vec![],
+            });
+        }
+        assert_eq!(report.total(), Totals { agree: 1, disagree: 1, unsupported: 1 });
+        let table = report.table();
+        assert!(
+            table.contains("disagree a-2") && table.contains("unsupported a-3: EnvoyFilter at x.yaml:3"),
+            "{table}"
+        );
+        assert!(!table.contains("a-1\n"));
+    }
+}
