@@ -1,9 +1,16 @@
 //! What the simulator tells people: plain, serialisable records of what was predicted, and the ways to show them.
 //!
+//! * [`run`] — the prediction of one scenario.
+//! * [`checks`] — the verdicts of `mesh-sim test`.
+//! * [`graph`] — the service graph of a mesh or a run.
 //! * [`outcome`] — one predicted outcome of one request, in the words of the conformance corpus.
 //! * [`conformance`] — the verdict table of `mesh-sim conformance`.
 //!
 //! Nothing here computes a decision: reports format what the harness hands over.
 
+pub mod checks;
 pub mod conformance;
+pub mod graph;
 pub mod outcome;
+pub mod render;
+pub mod run;

@@ -47,6 +47,12 @@ pub trait Draws {
         ends.iter().position(|&end| x < end).unwrap_or(0)
     }
 
+    /// Whether this source enumerates outcomes instead of drawing one. Balancers with a memory (rotations, schedules)
+    /// then `choose` from their stationary distribution, so that every host is visited with its exact share.
+    fn enumerates(&self) -> bool {
+        false
+    }
+
     /// True with probability `per_million / 1_000_000` (Envoy: `random % 1000000 < numerator`).
     fn happens(&mut self, purpose: Purpose, per_million: u32) -> bool {
         if per_million == 0 {

@@ -24,5 +24,6 @@ pub mod re2;
 pub mod request;
 pub mod response;
 pub mod tls;
+pub mod upstream;
 
 pub use ids::{OriginId, Str};

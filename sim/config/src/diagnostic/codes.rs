@@ -63,6 +63,21 @@ codes! {
     RULE_VIOLATED = "MS0105", "validation rule violated",
         "A validation rule (CEL) of the custom resource definition is violated.";
 
+    DUPLICATE_OBJECT = "MS0201", "object written twice",
+        "Two documents describe the same object differently. A cluster keeps whichever is applied last; files have no order, so there is no answer.";
+    REPLICAS_BOUNDED = "MS0202", "too many replicas",
+        "The workload asks for more pods than are simulated; only the first ones exist.";
+    BAD_ADDRESS = "MS0203", "address cannot be used",
+        "The address is no IP address, or another pod or service has it.";
+    BAD_MESH_CONFIG = "MS0204", "mesh configuration cannot be read",
+        "MeshConfig, IstioOperator or an annotation that carries configuration is not what istiod accepts.";
+    MADE_UP_GATEWAY = "MS0205", "gateway made up",
+        "A Gateway resource selects gateway pods that no manifest defines; pods and a Service were made up for it.";
+    BAD_POD = "MS0206", "pod cannot be simulated as written",
+        "Something about the pod has no meaning in a cluster, for example an unknown node.";
+    POD_NOT_SIMULATED = "MS0207", "pods are not simulated",
+        "The workload makes pods only at times (CronJob) or not at all; none of them exists in the prediction.";
+
     NOT_MODELLED = "MS0401", "not modelled",
         "The field exists in Istio but mesh-sim does not simulate it; predictions it may influence are `unknown`.";
 }

@@ -3,7 +3,7 @@
 use crate::decide::{Distrust, HandshakeFailure};
 use crate::ids::Str;
 use crate::ir::{Cluster, StringMatch, StringPattern, Transport};
-use crate::matching::string_matches;
+use crate::matching::{string_matches, without_port};
 use crate::request::Protocol;
 use crate::tls::{
     Certificate, CertificateSource, ClientHello, DownstreamTls, TlsSession, TrustAnchor, UpstreamTls,
@@ -103,7 +103,7 @@ pub fn client_hello(
 ) -> Option<ClientHello> {
     let tls = upstream_tls(cluster, host_tls_mode_istio)?;
     let sni: Option<Str> = match authority {
-        Some(authority) if tls.auto_sni && tls.sni.is_empty() => Some(host_without_port(authority).into()),
+        Some(authority) if tls.auto_sni && tls.sni.is_empty() => Some(without_port(authority).into()),
         _ => (!tls.sni.is_empty()).then(|| tls.sni.clone()),
     };
     let mut validation = tls.validation.clone();
@@ -147,13 +147,4 @@ fn istio_alpn(version: Protocol) -> Vec<Str> {
         Protocol::Http2 => ["istio-h2", "istio", "h2"],
     };
     words.into_iter().map(Str::from).collect()
-}
-
-fn host_without_port(authority: &str) -> &str {
-    match authority.rfind(':') {
-        Some(at) if !authority.get(at..).is_some_and(|rest| rest.contains(']')) => {
-            authority.get(..at).unwrap_or(authority)
-        }
-        _ => authority,
-    }
 }

@@ -48,6 +48,9 @@ pub struct Route {
     pub action: RouteAction,
     /// Request and response header mutations of the route.
     pub headers: HeaderMutations,
+    /// `decorator.operation`: `reviews.default.svc.cluster.local:9080/*`; travels as `x-envoy-decorator-operation` and is
+    /// seen by applications without sidecar. Empty = none.
+    pub decorator: Str,
     /// `typed_per_filter_config` fault.
     pub fault: Option<Fault>,
     /// `typed_per_filter_config` cors.

@@ -1,0 +1,281 @@
+//! All objects of a mesh by kind, decoded, each list in Istio's conflict order.
+//!
+//! Order: creation time, then name, then namespace (semantics: istio-networking 3.1), so the order of files and documents
+//! never matters. Kinds that are read but not simulated are kept in [`Inventory::others`] with what they may do to
+//! traffic. Whether an object would be admitted at all is judged before (`schema`), what the mesh makes of it after (`mesh`).
+
+mod effect;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use crate::decode::{DecodeCx, from_node};
+use crate::diagnostic::{Diagnostic, ObjectRef, Stage, codes};
+use crate::document::RawObject;
+use crate::resource::authorization_policy::AuthorizationPolicy;
+use crate::resource::config_data::{ConfigMap, Secret};
+use crate::resource::destination_rule::DestinationRule;
+use crate::resource::endpoints::{EndpointSlice, Endpoints};
+use crate::resource::gateway::Gateway;
+use crate::resource::meta::{Object, ObjectMeta, parse_rfc3339};
+use crate::resource::namespace::{Namespace, ServiceAccount};
+use crate::resource::node::Node;
+use crate::resource::peer_authentication::PeerAuthentication;
+use crate::resource::pod::PodSpec;
+use crate::resource::request_authentication::RequestAuthentication;
+use crate::resource::service::Service;
+use crate::resource::service_entry::ServiceEntry;
+use crate::resource::sidecar::Sidecar;
+use crate::resource::virtual_service::VirtualService;
+use crate::resource::workload::{Controller, CronJob, Job};
+use crate::resource::workload_entry::{WorkloadEntry, WorkloadGroup};
+use crate::yaml;
+
+pub use effect::Effect;
+
+/// An object of a kind that is read but not simulated.
+#[derive(Debug, Clone)]
+pub struct Other {
+    /// The object as written, its namespace filled in.
+    pub raw: Arc<RawObject>,
+    /// What it may do to traffic.
+    pub effect: Effect,
+}
+
+/// Which node of a document holds what the type describes.
+fn spec_node(raw: &RawObject) -> Option<&yaml::Node> {
+    raw.spec()
+}
+
+/// Kinds without `spec` are described from the root.
+fn root_node(raw: &RawObject) -> Option<&yaml::Node> {
+    Some(&raw.node)
+}
+
+macro_rules! inventory {
+    ($($field:ident: $type:ty = $group:literal $kind:literal, $node:ident;)*) => {
+        /// All objects of a mesh.
+        #[derive(Debug, Clone, Default)]
+        pub struct Inventory {
+            $(#[doc = concat!("Every ", $kind, ".")] pub $field: Vec<Arc<Object<$type>>>,)*
+            /// Objects of every other kind.
+            pub others: Vec<Other>,
+        }
+
+        impl Inventory {
+            fn put(&mut self, raw: RawObject, out: &mut Vec<Diagnostic>) {
+                match (raw.group(), raw.kind.as_str()) {
+                    $(($group, $kind) => {
+                        let spec = decode::<$type>(&raw, $node(&raw), out);
+                        let meta = meta_of(raw, out);
+                        self.$field.push(Arc::new(Object { meta, spec }));
+                    })*
+                    _ => {
+                        let effect = effect::of(raw.group(), &raw.kind);
+                        self.others.push(Other { raw: Arc::new(raw), effect });
+                    }
+                }
+            }
+
+            fn sort(&mut self) {
+                $(self.$field.sort_by(|a, b| a.meta.conflict_key().cmp(&b.meta.conflict_key()));)*
+                self.others.sort_by_key(|o| o.raw.reference());
+            }
+
+            /// The metadata of every simulated object with its kind, kind by kind.
+            pub fn metas(&self) -> impl Iterator<Item = (&'static str, &ObjectMeta)> {
+                let none = std::iter::empty::<(&'static str, &ObjectMeta)>();
+                $(let none = none.chain(self.$field.iter().map(|o| ($kind, &o.meta)));)*
+                none
+            }
+        }
+    };
+}
+
+inventory! {
+    namespaces: Namespace = "" "Namespace", spec_node;
+    service_accounts: ServiceAccount = "" "ServiceAccount", root_node;
+    services: Service = "" "Service", spec_node;
+    endpoints: Endpoints = "" "Endpoints", root_node;
+    endpoint_slices: EndpointSlice = "discovery.k8s.io" "EndpointSlice", root_node;
+    deployments: Controller = "apps" "Deployment", spec_node;
+    stateful_sets: Controller = "apps" "StatefulSet", spec_node;
+    daemon_sets: Controller = "apps" "DaemonSet", spec_node;
+    replica_sets: Controller = "apps" "ReplicaSet", spec_node;
+    jobs: Job = "batch" "Job", spec_node;
+    cron_jobs: CronJob = "batch" "CronJob", spec_node;
+    pods: PodSpec = "" "Pod", spec_node;
+    config_maps: ConfigMap = "" "ConfigMap", root_node;
+    secrets: Secret = "" "Secret", root_node;
+    nodes: Node = "" "Node", spec_node;
+    virtual_services: VirtualService = "networking.istio.io" "VirtualService", spec_node;
+    destination_rules: DestinationRule = "networking.istio.io" "DestinationRule", spec_node;
+    gateways: Gateway = "networking.istio.io" "Gateway", spec_node;
+    service_entries: ServiceEntry = "networking.istio.io" "ServiceEntry", spec_node;
+    workload_entries: WorkloadEntry = "networking.istio.io" "WorkloadEntry", spec_node;
+    workload_groups: WorkloadGroup = "networking.istio.io" "WorkloadGroup", spec_node;
+    sidecars: Sidecar = "networking.istio.io" "Sidecar", spec_node;
+    peer_authentications: PeerAuthentication = "security.istio.io" "PeerAuthentication", spec_node;
+    request_authentications: RequestAuthentication = "security.istio.io" "RequestAuthentication", spec_node;
+    authorization_policies: AuthorizationPolicy = "security.istio.io" "AuthorizationPolicy", spec_node;
+}
+
+impl Inventory {
+    /// Sorts objects into kinds. `default_namespace` is that of namespaced objects that name none (kubectl's `-n`).
+    /// An object written twice with different content is an error: in a cluster the last apply wins, and files have no order.
+    pub fn new(objects: Vec<RawObject>, default_namespace: &str) -> (Self, Vec<Diagnostic>) {
+        let mut diagnostics = Vec::new();
+        let mut seen: BTreeMap<(String, ObjectRef), RawObject> = BTreeMap::new();
+        for mut raw in objects {
+            if effect::is_cluster_scoped(raw.group(), &raw.kind) {
+                raw.namespace.clear();
+            } else if raw.namespace.is_empty() {
+                default_namespace.clone_into(&mut raw.namespace);
+            }
+            let key = (raw.group().to_owned(), raw.reference());
+            match seen.get(&key) {
+                Some(first) => diagnostics.extend(duplicate(first, &raw)),
+                None => {
+                    seen.insert(key, raw);
+                }
+            }
+        }
+        let mut inventory = Inventory::default();
+        for raw in seen.into_values() {
+            inventory.put(raw, &mut diagnostics);
+        }
+        inventory.sort();
+        (inventory, diagnostics)
+    }
+}
+
+/// The same content twice is harmless (a file listed twice under two names); anything else has no answer.
+fn duplicate(first: &RawObject, second: &RawObject) -> Option<Diagnostic> {
+    if first.node.to_json() == second.node.to_json() {
+        return None;
+    }
+    let message = format!("{} is written twice, with different content", second.reference());
+    Some(
+        Diagnostic::error(codes::DUPLICATE_OBJECT, Stage::Analysis, second.name_span(), message)
+            .label(first.name_span(), "written here first")
+            .help("a cluster would keep whichever was applied last; keep one of them")
+            .object(second.reference()),
+    )
+}
+
+/// Unknown fields are the schema's to report, which knows more fields than the simulator reads.
+fn decode<T: DeserializeOwned + Default>(
+    raw: &RawObject,
+    node: Option<&yaml::Node>,
+    out: &mut Vec<Diagnostic>,
+) -> T {
+    let Some(node) = node else { return T::default() };
+    let path = if std::ptr::eq(node, &raw.node) { "" } else { "spec" };
+    let mut cx = DecodeCx::new(Some(raw.reference()), path);
+    let value = from_node::<T>(node, &mut cx);
+    out.extend(cx.diagnostics.into_iter().filter(|d| d.code != codes::UNKNOWN_FIELD));
+    value.unwrap_or_default()
+}
+
+fn meta_of(raw: RawObject, out: &mut Vec<Diagnostic>) -> ObjectMeta {
+    let creation_timestamp = raw.creation_timestamp.as_deref().and_then(parse_rfc3339);
+    if let (Some(text), None) = (&raw.creation_timestamp, creation_timestamp) {
+        let at = raw.node.path("metadata/creationTimestamp").map_or(raw.span, yaml::Node::site);
+        out.push(
+            Diagnostic::error(
+                codes::BAD_METADATA,
+                Stage::Meta,
+                at,
+                format!("metadata.creationTimestamp: `{text}` is not a time"),
+            )
+            .help("write it like `2024-05-01T10:00:00Z`")
+            .object(raw.reference()),
+        );
+    }
+    ObjectMeta {
+        name: raw.name,
+        namespace: raw.namespace,
+        labels: raw.labels,
+        annotations: raw.annotations,
+        creation_timestamp,
+        origin: raw.span,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::objects;
+    use crate::source::FileId;
+
+    fn inventory(text: &str) -> (Inventory, Vec<Diagnostic>) {
+        let (documents, problems) = yaml::parse_stream(FileId(0), text);
+        assert!(problems.is_empty(), "{problems:?}");
+        let raw = documents.into_iter().flat_map(|d| objects(d).0).collect();
+        Inventory::new(raw, "default")
+    }
+
+    fn vs(name: &str, namespace: &str, time: &str) -> String {
+        let time = if time.is_empty() { String::new() } else { format!(", creationTimestamp: \"{time}\"") };
+        format!(
+            "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\n\
+             metadata: {{name: {name}, namespace: {namespace}{time}}}\nspec: {{hosts: [a]}}\n"
+        )
+    }
+
+    #[test]
+    fn lists_are_in_conflict_order() {
+        let text = [
+            vs("b", "x", "2024-01-01T00:00:00Z"),
+            vs("a", "yy", "2024-01-01T00:00:00Z"),
+            vs("a", "x", "2024-01-01T00:00:00Z"),
+            vs("z", "x", "2023-01-01T00:00:00Z"),
+            vs("zz", "x", ""),
+        ]
+        .concat();
+        let (found, problems) = inventory(&text);
+        assert!(problems.is_empty(), "{problems:?}");
+        let order: Vec<String> = found.virtual_services.iter().map(|o| o.meta.key()).collect();
+        assert_eq!(order, ["x/zz", "x/z", "x/a", "yy/a", "x/b"]);
+    }
+
+    #[test]
+    fn default_namespace_and_cluster_scope() {
+        let (found, _) = inventory(
+            "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 80}]}\n---\n\
+             apiVersion: v1\nkind: Namespace\nmetadata: {name: n, namespace: odd}\n---\n\
+             apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: r}\n",
+        );
+        assert_eq!(found.services[0].meta.namespace, "default");
+        assert_eq!(found.services[0].spec.ports[0].port, 80);
+        assert_eq!(found.namespaces[0].meta.namespace, "");
+        assert_eq!((found.others[0].effect, found.others[0].raw.namespace.as_str()), (Effect::None, ""));
+    }
+
+    #[test]
+    fn the_same_object_twice_is_an_error_unless_identical() {
+        let once = vs("a", "x", "");
+        let (found, problems) = inventory(&[once.clone(), once.clone()].concat());
+        assert_eq!((found.virtual_services.len(), problems.len()), (1, 0));
+        let other = once.replace("hosts: [a]", "hosts: [b]").replace("/v1\n", "/v1beta1\n");
+        let (found, problems) = inventory(&[once, other].concat());
+        assert_eq!(found.virtual_services[0].spec.hosts[0].value, "a");
+        assert_eq!(problems.len(), 1);
+        assert_eq!(problems[0].code, codes::DUPLICATE_OBJECT);
+        assert_eq!(problems[0].labels.len(), 2);
+    }
+
+    #[test]
+    fn broken_values_are_reported_and_unknown_fields_left_to_the_schema() {
+        let (found, problems) = inventory(
+            "apiVersion: v1\nkind: Service\nmetadata: {name: s, creationTimestamp: soon}\n\
+             spec: {ports: [{port: eighty}], sesion: 1, clusterIP: 10.0.0.1}\n",
+        );
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(problems[0].message.starts_with("spec.ports[0].port: "), "{problems:?}");
+        assert_eq!(problems[1].message, "metadata.creationTimestamp: `soon` is not a time");
+        assert_eq!(found.services[0].spec.cluster_ip, "10.0.0.1");
+    }
+}
