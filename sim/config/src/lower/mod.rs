@@ -19,3 +19,4 @@
 
 pub mod hosts;
 pub mod origin;
+pub mod security;
