@@ -19,4 +19,15 @@
 
 pub mod hosts;
 pub mod origin;
+pub mod regexes;
 pub mod security;
+pub mod virtual_service;
+
+/// What every translation uses: places and compiled patterns.
+#[derive(Debug, Default)]
+pub struct Tools {
+    /// Places in the YAML.
+    pub origins: origin::OriginTable,
+    /// Patterns.
+    pub regexes: regexes::Regexes,
+}

@@ -1,0 +1,28 @@
+//! Compiled regular expressions, each text once: the same VirtualService is translated for every port and proxy.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use mesh_core::re2::Regex;
+
+/// Patterns met so far. What RE2 or we refuse is remembered too.
+#[derive(Debug, Default)]
+pub struct Regexes {
+    known: Mutex<BTreeMap<String, Result<Regex, String>>>,
+}
+
+impl Regexes {
+    /// The compiled pattern.
+    ///
+    /// # Errors
+    /// What is wrong with the pattern, in words.
+    pub fn get(&self, pattern: &str) -> Result<Regex, String> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.get(pattern) {
+            return found.clone();
+        }
+        let compiled = Regex::new(pattern);
+        known.insert(pattern.to_owned(), compiled.clone());
+        compiled
+    }
+}
