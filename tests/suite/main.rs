@@ -1,1 +1,8 @@
 //! The one integration binary.
+//!
+//! Tests are data where they can be: scenarios, policy tests, corpus lines. This binary runs them and holds the
+//! rules no compiler holds.
+
+#![expect(clippy::tests_outside_test_module, reason = "this whole binary is tests")]
+
+mod tidy;

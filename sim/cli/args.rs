@@ -1,0 +1,399 @@
+//! The command line, in kubectl's manners. Help texts teach; every option has an example where it helps.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const AFTER: &str = "\
+Exit codes: 0 all good · 1 an expectation, gate, snapshot or conformance case failed, or `diff` found differences ·
+2 wrong command line · 3 invalid or unreadable input (all problems listed) · 4 nothing matched · 70 internal error ·
+130 interrupted.
+
+First steps:
+  mesh-sim run scenarios/canary.yaml
+  mesh-sim explain -f k8s/ --from shop/frontend http://checkout:8080/pay -H 'x-user: beta'
+  helm template . | mesh-sim lint -f -";
+
+/// Predicts what an Istio mesh will do with traffic: no cluster, no network, the same answer every time.
+#[derive(Debug, Parser)]
+#[command(name = "mesh-sim", version, after_help = AFTER, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Format of stdout.
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT")]
+    pub(crate) output: Option<Output>,
+    /// Write a further report: html, json, junit, sarif, prom, openmetrics, otlp, access-log, csv, dot, mermaid, svg.
+    #[arg(long, global = true, value_name = "KIND=PATH")]
+    pub(crate) report: Vec<String>,
+    /// What is unknown fails.
+    #[arg(long, global = true)]
+    pub(crate) strict: bool,
+    /// Suppress a diagnostic: a code, or a code for one object (`-S "MS0301=VirtualService reviews.default"`).
+    #[arg(short = 'S', long = "suppress", global = true, value_name = "CODE[=Kind name.ns]")]
+    pub(crate) suppress: Vec<String>,
+    /// Threads for replications, sweeps and test files; the result does not depend on it.
+    #[arg(long, global = true, value_name = "N", env = "MESH_SIM_THREADS")]
+    pub(crate) threads: Option<usize>,
+    /// Only what went wrong.
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// More remarks (`-v`), all of them (`-vv`).
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// When to colour; NO_COLOR, CLICOLOR_FORCE and pipes are honoured by `auto`.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+}
+
+/// Formats of stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Table,
+    /// More columns.
+    Wide,
+    /// One JSON document with a versioned schema.
+    Json,
+    /// The same as YAML.
+    Yaml,
+    /// One JSON object per line.
+    Ndjson,
+    /// For pull-request comments.
+    Markdown,
+    /// GitHub workflow annotations.
+    Github,
+    /// TAP version 14.
+    Tap,
+    /// Names only.
+    Name,
+    /// Graphviz (graph).
+    Dot,
+    /// Mermaid (graph).
+    Mermaid,
+    /// SVG (graph).
+    Svg,
+    /// D3 node-link JSON (graph).
+    D3,
+    /// Interactive page (graph), or report.
+    Html,
+    /// SARIF 2.1.0 (lint).
+    Sarif,
+    /// JUnit XML (test).
+    Junit,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Which manifests.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Manifests {
+    /// File, directory, glob or `-` for stdin; repeat for more. With a scenario: added to its manifests.
+    #[arg(short = 'f', long = "filename", value_name = "FILE|DIR|GLOB|-")]
+    pub(crate) filename: Vec<String>,
+    /// Descend into directories.
+    #[arg(short = 'R', long)]
+    pub(crate) recursive: bool,
+    /// Namespace of objects that state none.
+    #[arg(short, long, default_value = "default", value_name = "NS")]
+    pub(crate) namespace: String,
+    /// A MeshConfig file (Istio's field names).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mesh_config: Option<PathBuf>,
+}
+
+/// Overrides of a scenario.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Overrides {
+    /// Override a field: `--set spec.duration=5m`, `--set spec.traffic[0].rate=200/s`.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Seed instead of the scenario's.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Simulated time instead of the scenario's (`90s`, `5m`).
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) duration: Option<String>,
+    /// Independent runs instead of the scenario's.
+    #[arg(long, value_name = "N")]
+    pub(crate) runs: Option<u32>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Simulate scenarios: the prediction and the verdict of every gate.
+    Run(RunArgs),
+    /// Run every PolicyTest and gated Scenario found; the CI entry point.
+    Test(TestArgs),
+    /// One request, every hop: what decided, why, why not, with file:line.
+    Explain(ExplainArgs),
+    /// Static checks: everything a cluster would refuse, warn about, or silently not do.
+    #[command(alias = "analyze")]
+    Lint(LintArgs),
+    /// Callers × services: verdict, mTLS, deciding policy; and who breaks under STRICT or default-deny.
+    Matrix(MatrixArgs),
+    /// Outcomes of two configurations: gained, lost, rerouted, re-weighted, newly plaintext or denied.
+    Diff(DiffArgs),
+    /// The service graph of a mesh or of a run.
+    Graph(GraphArgs),
+    /// Judge predictions against recorded answers of a real mesh.
+    Conformance(ConformanceArgs),
+    /// A first scenario for your manifests.
+    Init(InitArgs),
+    /// What is simulated, approximated, not modelled; with -f, what of it your manifests use.
+    Support(SupportArgs),
+    /// JSON Schema (draft 7) of scenario, policy or result files.
+    Schema(SchemaArgs),
+    /// Shell completions.
+    Completions {
+        /// bash, zsh, fish, elvish or powershell.
+        shell: clap_complete::Shell,
+    },
+    /// The manual page.
+    Man,
+}
+
+/// `run`
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Scenario files.
+    #[arg(required = true, value_name = "SCENARIO")]
+    pub(crate) scenarios: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) manifests: Manifests,
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
+}
+
+/// `test`
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// Files or directories (recursive); default: scenarios/ and policies/, else the current directory.
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Only cases whose `file: name` contains this text; repeat for any of them.
+    #[arg(short = 'k', long = "filter", value_name = "TEXT")]
+    pub(crate) filter: Vec<String>,
+    /// Only part i of n of the files, by position (`0/4`).
+    #[arg(long, value_name = "I/N")]
+    pub(crate) shard: Option<String>,
+    /// Stop after the first file that fails.
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
+}
+
+/// `explain`
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// URL of the request, optionally after a scenario file.
+    #[arg(value_name = "[SCENARIO] URL")]
+    pub(crate) target: Vec<String>,
+    #[command(flatten)]
+    pub(crate) manifests: Manifests,
+    /// Client: `NS/WORKLOAD`, `gateway:NS/NAME`, or `pod:NS[/SERVICEACCOUNT]` for a pod without sidecar.
+    #[arg(long, value_name = "CLIENT")]
+    pub(crate) from: Option<String>,
+    /// Address of an external client of a gateway.
+    #[arg(long, value_name = "IP")]
+    pub(crate) source_ip: Option<String>,
+    /// Method.
+    #[arg(short = 'X', long = "request", default_value = "GET", value_name = "METHOD")]
+    pub(crate) method: String,
+    /// Header line `name: value`; repeat.
+    #[arg(short = 'H', long = "header", value_name = "LINE")]
+    pub(crate) header: Vec<String>,
+    /// With a scenario: replay request number N of the run (of `--traffic`, else the first).
+    #[arg(short = 'N', long = "number", value_name = "N")]
+    pub(crate) number: Option<u64>,
+    /// Traffic of the scenario.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) traffic: Option<String>,
+    /// The proxy whose configuration `--dump` shows (`NS/WORKLOAD`).
+    #[arg(long, value_name = "NS/WORKLOAD")]
+    pub(crate) proxy: Option<String>,
+    /// What istiod would send to `--proxy`, in istioctl proxy-config's columns.
+    #[arg(long, value_enum, requires = "proxy", value_name = "WHAT")]
+    pub(crate) dump: Option<Dump>,
+}
+
+/// What `--dump` shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Dump {
+    /// Listeners and filter chains.
+    Listeners,
+    /// Virtual hosts and routes.
+    Routes,
+    /// Clusters.
+    Clusters,
+    /// Endpoints.
+    Endpoints,
+}
+
+/// `lint`
+#[derive(Debug, Args)]
+pub(crate) struct LintArgs {
+    /// Files or directories, same as -f.
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<String>,
+    #[command(flatten)]
+    pub(crate) manifests: Manifests,
+    /// List every code with its meaning.
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// From which severity on findings make the exit code 1 (errors that a cluster would refuse are always 3).
+    #[arg(long, value_enum, default_value_t = FailOn::Never, value_name = "LEVEL")]
+    pub(crate) fail_on: FailOn,
+}
+
+/// Severity threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// Warnings too.
+    Warn,
+    /// Only refused input.
+    Never,
+}
+
+/// `matrix`
+#[derive(Debug, Args)]
+pub(crate) struct MatrixArgs {
+    #[command(flatten)]
+    pub(crate) manifests: Manifests,
+    /// Who would break: `strict` (`strict=NS`, `strict=NS/WORKLOAD`) or `default-deny` (`default-deny=NS`).
+    #[arg(long, value_name = "CHANGE")]
+    pub(crate) what_if: Option<String>,
+    /// Path of the probe requests.
+    #[arg(long, default_value = "/", value_name = "PATH")]
+    pub(crate) path: String,
+    /// Method of the probe requests.
+    #[arg(long, default_value = "GET", value_name = "METHOD")]
+    pub(crate) method: String,
+}
+
+/// `diff`
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// Configuration before: file, directory or `git:REV:PATH`.
+    pub(crate) base: String,
+    /// Configuration after.
+    pub(crate) head: String,
+    /// Manifests both sides share (workloads, services).
+    #[command(flatten)]
+    pub(crate) manifests: Manifests,
+    /// Intended kinds of difference: rerouted, re-weighted, denied, allowed, plaintext …
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) allow: Vec<String>,
+    /// Witnesses shown per kind.
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub(crate) witnesses: usize,
+}
+
+/// `graph`
+#[derive(Debug, Args)]
+pub(crate) struct GraphArgs {
+    /// A scenario: the graph of its run, with rates.
+    #[arg(value_name = "SCENARIO")]
+    pub(crate) scenario: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) manifests: Manifests,
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
+}
+
+/// `conformance`
+#[derive(Debug, Args)]
+pub(crate) struct ConformanceArgs {
+    /// Corpus directory.
+    #[arg(default_value = "tests/conformance", value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Only this mesh.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) mesh: Option<String>,
+    /// Only this case.
+    #[arg(long, value_name = "ID")]
+    pub(crate) case: Option<String>,
+    /// Which judges: recorded requests, behaviour over time, translation (xds.json.gz), admission, Istio's own tests.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "JUDGE")]
+    pub(crate) judge: Vec<Judge>,
+}
+
+/// Judges of the conformance command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Judge {
+    /// `cases.jsonl` of every mesh.
+    Requests,
+    /// `dynamic/`
+    Dynamic,
+    /// `xds.json.gz`
+    Translation,
+    /// `admission/`
+    Admission,
+    /// Unpacked Istio tests.
+    IstioTests,
+}
+
+/// `init`
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    #[command(flatten)]
+    pub(crate) manifests: Manifests,
+    /// A CI configuration instead of a scenario.
+    #[arg(long, value_enum, value_name = "SYSTEM")]
+    pub(crate) ci: Option<Ci>,
+}
+
+/// CI systems `init` knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Ci {
+    /// GitHub Actions.
+    Github,
+    /// GitLab CI.
+    Gitlab,
+    /// pre-commit.
+    PreCommit,
+}
+
+/// `support`
+#[derive(Debug, Args)]
+pub(crate) struct SupportArgs {
+    #[command(flatten)]
+    pub(crate) manifests: Manifests,
+}
+
+/// `schema`
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    /// Which one.
+    #[arg(value_enum)]
+    pub(crate) what: SchemaKind,
+}
+
+/// Schemas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaKind {
+    /// Scenario files.
+    Scenario,
+    /// PolicyTest files.
+    Policy,
+    /// Results (`-o json`).
+    Result,
+}
