@@ -3,14 +3,17 @@
 //! * [`run`] — the prediction of one scenario.
 //! * [`checks`] — the verdicts of `mesh-sim test`.
 //! * [`graph`] — the service graph of a mesh or a run.
+//! * [`access_log`] — access log lines in Istio's formats; [`metrics`] — Istio's standard metrics.
 //! * [`outcome`] — one predicted outcome of one request, in the words of the conformance corpus.
 //! * [`conformance`] — the verdict table of `mesh-sim conformance`.
 //!
 //! Nothing here computes a decision: reports format what the harness hands over.
 
+pub mod access_log;
 pub mod checks;
 pub mod conformance;
 pub mod graph;
+pub mod metrics;
 pub mod outcome;
 pub mod render;
 pub mod run;
