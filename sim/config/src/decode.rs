@@ -111,8 +111,12 @@ fn unknown_field(root: &Node, prefix: &str, unknown: &Unknown) -> Diagnostic {
 fn broken_field(root: &Node, prefix: &str, at: usize, problem: Problem) -> Diagnostic {
     let path = join(prefix, &path_of(root, at).unwrap_or_default());
     let message = if path.is_empty() { problem.message } else { format!("{path}: {}", problem.message) };
-    let code = if problem.missing { codes::MISSING_FIELD } else { codes::WRONG_TYPE };
-    let d = Diagnostic::error(code, Stage::Schema, problem.span, message);
+    let (code, stage) = match (problem.missing, problem.unknown) {
+        (true, _) => (codes::MISSING_FIELD, Stage::Schema),
+        (_, true) => (codes::UNKNOWN_FIELD, Stage::Strict),
+        _ => (codes::WRONG_TYPE, Stage::Schema),
+    };
+    let d = Diagnostic::error(code, stage, problem.span, message);
     match problem.help {
         Some(help) => d.help(help),
         None => d,

@@ -7,4 +7,5 @@
 //! Prints nothing: results are plain data of `mesh-reports`.
 
 pub mod conformance;
+pub mod format;
 pub mod tokens;

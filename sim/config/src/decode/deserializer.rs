@@ -43,11 +43,12 @@ pub(crate) struct Problem {
     pub(crate) span: Span,
     pub(crate) node: Option<usize>,
     pub(crate) missing: bool,
+    pub(crate) unknown: bool,
 }
 
 impl Problem {
     fn new(message: String) -> Self {
-        Problem { message, help: None, span: Span::NONE, node: None, missing: false }
+        Problem { message, help: None, span: Span::NONE, node: None, missing: false, unknown: false }
     }
 
     fn at(mut self, node: &Node) -> Self {
@@ -85,6 +86,15 @@ impl de::Error for Problem {
         let mut problem = Problem::new(format!("`{variant}` is not one of {list}"));
         problem.help =
             super::closest(variant, expected.iter().copied()).map(|h| format!("did you mean `{h}`?"));
+        problem
+    }
+
+    /// Raised by types that are written as text or as a mapping and check their keys themselves.
+    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
+        let mut problem = Problem::new(format!("unknown field `{field}`"));
+        problem.unknown = true;
+        problem.help =
+            super::closest(field, expected.iter().copied()).map(|h| format!("did you mean `{h}`?"));
         problem
     }
 
