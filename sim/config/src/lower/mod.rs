@@ -17,6 +17,7 @@
 //! Not here: whether the YAML is acceptable (`schema`, `webhook`), what exists in the mesh (`mesh`), what a request would
 //! do (`mesh_core`).
 
+pub mod destination_rule;
 pub mod hosts;
 pub mod origin;
 pub mod regexes;
