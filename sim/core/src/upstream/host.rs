@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::monitor::Monitor;
 use crate::ids::{Nanos, OriginId, Str};
 use crate::ir::{Cluster, Discovery, EndpointAddress, Health};
 
@@ -63,13 +64,44 @@ pub struct Host {
     pub active_requests: u32,
     /// Its connections, connecting and draining ones included.
     pub connections: u32,
-    /// Last pick, for the sweep of ORIGINAL_DST clusters.
-    pub(super) last_pick_ns: Nanos,
+    /// Start of its slow-start window.
+    pub(super) slow_start_from_ns: Option<Nanos>,
+    /// What outlier detection knows of it.
+    pub(super) monitor: Monitor,
+    /// Picked since the last sweep (ORIGINAL_DST).
+    pub(super) used: bool,
     /// Configuration generation it belongs to: breaker counters of older generations are gone.
     pub(super) generation: u32,
 }
 
 impl Host {
+    /// Healthy right now (balancers may still see an older state).
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        !self.ejected && self.health == Health::Healthy
+    }
+
+    /// Ejections so far.
+    #[must_use]
+    pub fn num_ejections(&self) -> u32 {
+        self.monitor.num_ejections
+    }
+
+    /// Takes over new attributes, keeps the state. True if balancers must hear of it.
+    pub(super) fn configure(&mut self, new: Host) -> bool {
+        let changed = (self.weight, self.priority, self.health, &self.locality, self.tls_mode_istio)
+            != (new.weight, new.priority, new.health, &new.locality, new.tls_mode_istio);
+        self.hostname = new.hostname;
+        self.weight = new.weight;
+        self.priority = new.priority;
+        self.locality = new.locality;
+        self.health = new.health;
+        self.tls_mode_istio = new.tls_mode_istio;
+        self.workload = new.workload;
+        self.origin = new.origin;
+        changed
+    }
+
     pub(super) fn original_destination(address: SocketAddr, cluster: &Cluster, generation: u32) -> Host {
         Host {
             address: HostAddress::Ip(address),
@@ -85,7 +117,9 @@ impl Host {
             removed: false,
             active_requests: 0,
             connections: 0,
-            last_pick_ns: 0,
+            slow_start_from_ns: None,
+            monitor: Monitor::default(),
+            used: false,
             generation,
         }
     }
@@ -120,7 +154,9 @@ pub(super) fn configured_hosts(
                     removed: false,
                     active_requests: 0,
                     connections: 0,
-                    last_pick_ns: 0,
+                    slow_start_from_ns: None,
+                    monitor: Monitor::default(),
+                    used: false,
                     generation,
                 });
             }

@@ -14,13 +14,32 @@
 //! Not here: active health checks (istiod configures none), zone-aware routing (istiod names no local cluster),
 //! subset balancing (istiod makes one cluster per subset), the HIGH priority class.
 
+mod admission;
+mod asking;
+mod balance;
 mod breaker;
+mod detector;
+mod distribution;
+mod edf;
+mod hash;
+mod hash_table;
 mod host;
+mod loads;
+mod merge_window;
+mod monitor;
 mod outlier;
+mod previous_priorities;
+mod replacement;
 mod retry;
+mod scene;
+mod shares;
+mod slow_start;
 mod state;
+mod table;
+mod view;
 
 pub use breaker::*;
+pub use hash::*;
 pub use host::*;
 pub use outlier::*;
 pub use retry::*;

@@ -1,4 +1,4 @@
-//! Outlier detection: events in, ejections out (semantics: envoy-upstream 5).
+//! The vocabulary of outlier detection: what callers report, what they hear back (semantics: envoy-upstream 5.3, 9).
 
 use crate::ids::{HostId, Nanos};
 
@@ -9,7 +9,12 @@ pub enum UpstreamEvent {
     /// Response headers with this HTTP status.
     Status(u16),
     /// A gRPC request was answered with `grpc-status` in the response *headers* (trailers-only reply).
-    GrpcStatus(u32),
+    GrpcStatus {
+        /// `:status`
+        status: u16,
+        /// `grpc-status`
+        grpc_status: u32,
+    },
     /// A stream was obtained from the pool. Precedes the outcome of every attempt that reaches a connection.
     PoolReady,
     /// Connection refused or reset while connecting; one event per pending request of the pool.

@@ -1,13 +1,23 @@
-//! One cluster as one proxy sees it over time: hosts, balancer, detector, breakers.
+//! One cluster as one proxy sees it over time: hosts, balancer, detector, breakers. Counting for breakers is in
+//! `admission.rs`, ejection in `detector.rs`, picking in `balance.rs`.
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::breaker::{Breakers, RetrySlot};
+use super::asking::Asking;
+use super::balance::Balancer;
+use super::breaker::Breakers;
+use super::detector::Detector;
 use super::host::{Host, HostAddress, configured_hosts};
-use super::outlier::{OutlierEvent, UpstreamEvent};
+use super::merge_window::{MergeWindow, Publication};
+use super::outlier::OutlierEvent;
+use super::previous_priorities;
+use super::replacement;
+use super::scene::Scene;
+use super::slow_start;
+use super::view::View;
 use crate::cx::{Draws, Purpose};
 use crate::ids::{HostId, Nanos};
-use crate::ir::{Cluster, Discovery, Health, RetryPolicy};
+use crate::ir::{Cluster, Discovery, LbPolicy, RetryPolicy};
 
 /// What a pick depends on besides the cluster.
 #[derive(Debug, Clone, Copy, Default)]
@@ -24,14 +34,26 @@ pub struct PickContext<'a> {
     pub original_dst: Option<SocketAddr>,
 }
 
+/// ORIGINAL_DST hosts are swept this often (`cleanup_interval`, semantics: envoy-upstream 4.7).
+const SWEEP_NS: Nanos = 5_000_000_000;
+
 /// The state of one cluster in one proxy.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ClusterState {
-    hosts: Vec<Host>,
-    members: Vec<HostId>,
-    breakers: Breakers,
-    generation: u32,
-    created_ns: Nanos,
+    /// Every host there ever was; ids are positions and never reused.
+    pub(super) hosts: Vec<Host>,
+    /// Those that are in the cluster, in configuration order.
+    pub(super) members: Vec<HostId>,
+    pub(super) breakers: Breakers,
+    pub(super) generation: u32,
+    pub(super) detector: Option<Detector>,
+    /// Seeds what the real proxy leaves to a hash map.
+    pub(super) order_seed: u64,
+    view: View,
+    balancer: Balancer,
+    merge: MergeWindow,
+    /// Next sweep of ORIGINAL_DST hosts.
+    sweep_ns: Option<Nanos>,
 }
 
 impl ClusterState {
@@ -41,16 +63,31 @@ impl ClusterState {
         cluster: &Cluster,
         now_ns: Nanos,
         resolve: &dyn Fn(&str) -> Vec<IpAddr>,
-        _draws: &mut D,
+        draws: &mut D,
     ) -> Self {
+        let seed = if draws.enumerates() { None } else { Some(draws.draw(Purpose::LbSeed)) };
         let hosts = configured_hosts(cluster, 0, resolve);
         let members = (0..hosts.len()).map(|i| HostId(i as u32)).collect();
-        ClusterState { hosts, members, breakers: Breakers::default(), generation: 0, created_ns: now_ns }
+        let mut state = ClusterState {
+            hosts,
+            members,
+            breakers: Breakers::default(),
+            generation: 0,
+            detector: cluster.outlier.as_ref().map(|config| Detector::new(config, now_ns)),
+            order_seed: seed.unwrap_or(0),
+            view: View::default(),
+            balancer: Balancer::new(seed, now_ns),
+            merge: MergeWindow::default(),
+            sweep_ns: None,
+        };
+        // The initial load does not open a merge window (Envoy: ClusterManagerImpl::onClusterInit).
+        state.publish(cluster, now_ns);
+        state
     }
 
-    /// New configuration at `now_ns`. Where only endpoints differ from `previous` (EDS), hosts keep their state by
-    /// address; any other difference (CDS) replaces the cluster: fresh hosts, detector, balancer and breakers. Ids of
-    /// hosts that left stay valid for requests in flight. `sink` hears nothing of ejections lost that way.
+    /// New configuration at `now_ns`, also new DNS answers. Where only endpoints differ from `previous` (EDS, DNS),
+    /// hosts keep their state by address; any other difference (CDS) replaces the cluster: fresh hosts, detector,
+    /// balancer and breakers, ejections forgotten. Ids of hosts that left stay valid for requests in flight.
     pub fn update<D: Draws>(
         &mut self,
         previous: &Cluster,
@@ -59,8 +96,77 @@ impl ClusterState {
         resolve: &dyn Fn(&str) -> Vec<IpAddr>,
         draws: &mut D,
     ) {
-        let _ = previous;
-        *self = Self::new(cluster, now_ns, resolve, draws);
+        if replacement::is_replaced(previous, cluster) {
+            return self.replace(cluster, now_ns, resolve, draws);
+        }
+        if is_on_demand(cluster) {
+            return;
+        }
+        let (mut members, mut came, mut changed) = (Vec::new(), false, false);
+        for host in configured_hosts(cluster, self.generation, resolve) {
+            let known = self
+                .members
+                .iter()
+                .copied()
+                .find(|id| self.hosts.get(id.index()).is_some_and(|h| h.address == host.address));
+            match known.and_then(|id| Some((id, self.hosts.get_mut(id.index())?))) {
+                Some((id, kept)) => {
+                    changed |= kept.configure(host);
+                    members.push(id);
+                }
+                None => {
+                    came = true;
+                    members.push(HostId(self.hosts.len() as u32));
+                    self.hosts.push(host);
+                }
+            }
+        }
+        let gone: Vec<HostId> = self.members.iter().copied().filter(|id| !members.contains(id)).collect();
+        changed |= self.members != members;
+        changed |= replacement::weights_differ(previous, cluster);
+        self.members = members;
+        for id in &gone {
+            self.remove(*id);
+        }
+        if came || !gone.is_empty() {
+            self.publish(cluster, now_ns);
+            self.merge.published(now_ns);
+        } else if changed {
+            self.health_changed(cluster, now_ns);
+        }
+    }
+
+    fn replace<D: Draws>(
+        &mut self,
+        cluster: &Cluster,
+        now_ns: Nanos,
+        resolve: &dyn Fn(&str) -> Vec<IpAddr>,
+        draws: &mut D,
+    ) {
+        let old = std::mem::replace(self, ClusterState::new(cluster, now_ns, resolve, draws));
+        let generation = old.generation + 1;
+        let offset = old.hosts.len() as u32;
+        let fresh = std::mem::replace(&mut self.hosts, old.hosts);
+        for host in &mut self.hosts {
+            host.removed = true;
+        }
+        self.hosts.extend(fresh.into_iter().map(|host| Host { generation, ..host }));
+        self.generation = generation;
+        for id in &mut self.members {
+            id.0 += offset;
+        }
+        self.breakers.overflows = old.breakers.overflows;
+        self.publish(cluster, now_ns);
+    }
+
+    fn remove(&mut self, id: HostId) {
+        let Some(host) = self.hosts.get_mut(id.index()) else { return };
+        host.removed = true;
+        if host.ejected
+            && let Some(detector) = &mut self.detector
+        {
+            detector.forget_ejected();
+        }
     }
 
     /// Chooses a host for an attempt; `None` = no healthy upstream (503 UH).
@@ -71,18 +177,36 @@ impl ClusterState {
         now_ns: Nanos,
         draws: &mut D,
     ) -> Option<HostId> {
-        if matches!(cluster.discovery, Discovery::OriginalDst | Discovery::DynamicForwardProxy) {
+        if is_on_demand(cluster) {
             return self.original_destination(cluster, context.original_dst?, now_ns);
         }
-        let n = self.members.len() as u64;
-        if n == 0 {
-            return None;
+        let retry = context.retry.filter(|_| context.attempt > 1);
+        let percent = retry.and_then(|policy| {
+            previous_priorities::percent(policy, context.tried, &self.hosts, &self.view, cluster)
+        });
+        let scene = Scene {
+            cluster,
+            view: &self.view,
+            hosts: &self.hosts,
+            percent: percent.as_deref(),
+            hash: context.hash,
+            now_ns,
+        };
+        let mut asking = Asking::new(draws, context.attempt);
+        // Envoy: ZoneAwareLoadBalancerBase::chooseHost asks again while the predicate rejects, then takes the last.
+        let extra = retry.map_or(0, |policy| policy.host_selection_max_attempts);
+        let avoid = retry.is_some_and(|policy| policy.previous_hosts);
+        let mut last = None;
+        for ask in 0..=extra {
+            last = Some(self.balancer.pick(&scene, ask, &mut asking)?);
+            if !(avoid && last.is_some_and(|id| context.tried.contains(&id))) {
+                break;
+            }
         }
-        let ends: Vec<u64> = (1..=n).collect();
-        let i = draws.choose(Purpose::Endpoint { attempt: context.attempt, n: 0 }, &ends);
-        self.members.get(i).copied()
+        last
     }
 
+    /// Envoy: OriginalDstCluster::LoadBalancer::chooseHost; health is not looked at.
     fn original_destination(&mut self, cluster: &Cluster, to: SocketAddr, now_ns: Nanos) -> Option<HostId> {
         let port =
             if cluster.upstream_port_override == 0 { to.port() } else { cluster.upstream_port_override };
@@ -91,26 +215,36 @@ impl ClusterState {
             .members
             .iter()
             .copied()
-            .find(|id| self.host(*id).is_some_and(|h| h.address == HostAddress::Ip(address)));
+            .find(|id| self.hosts.get(id.index()).is_some_and(|h| h.address == HostAddress::Ip(address)));
         let id = known.unwrap_or_else(|| {
             let id = HostId(self.hosts.len() as u32);
             self.hosts.push(Host::original_destination(address, cluster, self.generation));
             self.members.push(id);
             id
         });
-        if let Some(host) = self.hosts.get_mut(id.index()) {
-            host.last_pick_ns = now_ns;
-        }
+        self.sweep_ns.get_or_insert(now_ns + SWEEP_NS);
+        self.hosts.get_mut(id.index())?.used = true;
         Some(id)
     }
 
-    /// The exact distribution of a pick on an undisturbed balancer: hosts with probabilities that sum to 1, or empty
-    /// when no host can be picked. Equal balancing is uniform, hashing exact.
+    /// The exact distribution of a first pick on an undisturbed balancer: hosts with probabilities that sum to 1, or
+    /// empty when no host can be picked. Equal balancing is uniform, schedules proportional, hashing exact.
     #[must_use]
-    pub fn pick_distribution(&self, cluster: &Cluster, context: &PickContext<'_>) -> Vec<(HostId, f64)> {
-        let _ = (cluster, context);
-        let n = self.members.len() as f64;
-        self.members.iter().map(|id| (*id, 1.0 / n)).collect()
+    pub fn pick_distribution(
+        &self,
+        cluster: &Cluster,
+        context: &PickContext<'_>,
+        now_ns: Nanos,
+    ) -> Vec<(HostId, f64)> {
+        let scene = Scene {
+            cluster,
+            view: &self.view,
+            hosts: &self.hosts,
+            percent: None,
+            hash: context.hash,
+            now_ns,
+        };
+        self.balancer.distribution(&scene)
     }
 
     /// A host, also one that has left the cluster.
@@ -127,28 +261,15 @@ impl ClusterState {
     /// Whether balancers currently take the host for healthy (the published view, semantics: envoy-upstream 0.4).
     #[must_use]
     pub fn is_published_healthy(&self, id: HostId) -> bool {
-        self.host(id).is_some_and(|h| !h.removed && !h.ejected && h.health == Health::Healthy)
-    }
-
-    /// Tells the outlier detector what happened to an attempt (semantics: envoy-upstream 5.3). Call it before the
-    /// retry decision, and ask [`Self::next_timer`] again afterwards.
-    pub fn on_event<D: Draws>(
-        &mut self,
-        cluster: &Cluster,
-        host: HostId,
-        event: UpstreamEvent,
-        now_ns: Nanos,
-        draws: &mut D,
-        sink: &mut impl FnMut(OutlierEvent),
-    ) {
-        let _ = (cluster, host, event, now_ns, draws, sink);
+        self.view.priorities.iter().any(|p| p.healthy.contains(&id))
     }
 
     /// When [`Self::on_timer`] wants to be called; `None` while nothing is pending. Changes after every event, pick,
     /// update and timer.
     #[must_use]
     pub fn next_timer(&self) -> Option<Nanos> {
-        None
+        let tick = self.detector.as_ref().and_then(Detector::timer);
+        [tick, self.merge.timer(), self.sweep_ns].into_iter().flatten().min()
     }
 
     /// Detector ticks, publication of held-back changes, sweeps: whatever is due at `now_ns`.
@@ -159,107 +280,64 @@ impl ClusterState {
         draws: &mut D,
         sink: &mut impl FnMut(OutlierEvent),
     ) {
-        let _ = (cluster, now_ns, draws, sink, self.created_ns);
-    }
-
-    /// The breaker counters.
-    #[must_use]
-    pub fn breakers(&self) -> &Breakers {
-        &self.breakers
-    }
-
-    /// A request joins the queue of a pool; false = overflow: 503 UO.
-    pub fn try_pending(&mut self, cluster: &Cluster) -> bool {
-        self.breakers.try_pending(&cluster.breakers)
-    }
-
-    /// A request of this host's pool leaves the queue (attached, failed or cancelled).
-    pub fn release_pending(&mut self, host: HostId) {
-        if self.is_current(host) {
-            self.breakers.release_pending();
+        while let Some(due) = self.next_timer().filter(|due| *due <= now_ns) {
+            if self.merge.timer() == Some(due) {
+                self.publish(cluster, due);
+                self.merge.published(due);
+            } else if self.sweep_ns == Some(due) {
+                self.sweep(due);
+            } else {
+                self.tick(cluster, draws, sink);
+            }
         }
     }
 
-    /// Whether this host's pool may open a connection now. A pool without any connection always may
-    /// (semantics: envoy-upstream 6.2).
-    pub fn may_connect(&mut self, cluster: &Cluster, pool_is_empty: bool) -> bool {
-        self.breakers.may_connect(&cluster.breakers, pool_is_empty)
+    /// semantics: envoy-upstream 4.7. Envoy: OriginalDstCluster::cleanup.
+    fn sweep(&mut self, now_ns: Nanos) {
+        let (mut kept, mut gone) = (Vec::new(), Vec::new());
+        for id in std::mem::take(&mut self.members) {
+            let Some(host) = self.hosts.get_mut(id.index()) else { continue };
+            let used = std::mem::take(&mut host.used);
+            let stays = used || host.connections > 0;
+            if stays { kept.push(id) } else { gone.push(id) }
+        }
+        self.members = kept;
+        for id in gone {
+            self.remove(id);
+        }
+        self.sweep_ns = (!self.members.is_empty()).then_some(now_ns + SWEEP_NS);
     }
 
-    /// A TCP proxy's test before it picks a host; false = closed with UO (semantics: envoy-upstream 6.5).
-    pub fn may_connect_tcp(&mut self, cluster: &Cluster) -> bool {
-        self.breakers.may_connect_tcp(&cluster.breakers)
-    }
-
-    /// A connection to the host is being opened.
-    pub fn connection_opened(&mut self, host: HostId) {
-        if self.is_current(host) {
-            self.breakers.connections += 1;
-        }
-        if let Some(h) = self.hosts.get_mut(host.index()) {
-            h.connections += 1;
-        }
-    }
-
-    /// A connection to the host is gone (failed connecting, closed).
-    pub fn connection_closed(&mut self, host: HostId) {
-        if self.is_current(host) {
-            self.breakers.connections = self.breakers.connections.saturating_sub(1);
-        }
-        if let Some(h) = self.hosts.get_mut(host.index()) {
-            h.connections = h.connections.saturating_sub(1);
+    /// Health, weight or metadata of hosts changed; returns when balancers see it.
+    pub(super) fn health_changed(&mut self, cluster: &Cluster, now_ns: Nanos) -> Nanos {
+        match self.merge.mergeable(now_ns, cluster.common_lb.update_merge_window_ns) {
+            Publication::At(at_ns) => at_ns,
+            Publication::Now => {
+                self.publish(cluster, now_ns);
+                now_ns
+            }
         }
     }
 
-    /// A stream attaches to a connection of the host; false = overflow: 503 UO. A TCP proxy counts its connection
-    /// through [`Self::attach_tcp`] instead.
-    pub fn try_attach(&mut self, cluster: &Cluster, host: HostId) -> bool {
-        if self.breakers.requests >= cluster.breakers.max_requests {
-            self.breakers.overflows.requests += 1;
-            return false;
+    fn publish(&mut self, cluster: &Cluster, now_ns: Nanos) {
+        if is_on_demand(cluster) {
+            return;
         }
-        self.attach_tcp(host);
-        true
+        if let LbPolicy::RoundRobin(slow) | LbPolicy::LeastRequest(_, slow) = &cluster.lb
+            && slow_start::is_on(slow)
+        {
+            let hosts = self.hosts.iter_mut().filter(|h| !h.removed);
+            self.balancer.latest_start_ns =
+                slow_start::observe(hosts, slow, self.balancer.latest_start_ns, now_ns);
+        }
+        self.view = View::of(cluster, &self.hosts, &self.members);
+        let scene =
+            Scene { cluster, view: &self.view, hosts: &self.hosts, percent: None, hash: None, now_ns };
+        self.balancer.refresh(&scene);
     }
+}
 
-    /// A TCP proxy's connection occupies a request slot but is never refused one (semantics: envoy-upstream 7.8).
-    pub fn attach_tcp(&mut self, host: HostId) {
-        if self.is_current(host) {
-            self.breakers.requests += 1;
-        }
-        if let Some(h) = self.hosts.get_mut(host.index()) {
-            h.active_requests += 1;
-        }
-    }
-
-    /// The stream ended.
-    pub fn detach(&mut self, host: HostId) {
-        if self.is_current(host) {
-            self.breakers.requests = self.breakers.requests.saturating_sub(1);
-        }
-        if let Some(h) = self.hosts.get_mut(host.index()) {
-            h.active_requests = h.active_requests.saturating_sub(1);
-        }
-    }
-
-    /// A slot for one more concurrent retry; `None` = overflow.
-    pub(super) fn try_retry(&mut self, cluster: &Cluster) -> Option<RetrySlot> {
-        if self.breakers.retries >= self.breakers.retry_limit(&cluster.breakers) {
-            self.breakers.overflows.retries += 1;
-            return None;
-        }
-        self.breakers.retries += 1;
-        Some(RetrySlot { generation: self.generation })
-    }
-
-    /// Gives a retry slot back.
-    pub(super) fn release_retry(&mut self, slot: RetrySlot) {
-        if slot.generation == self.generation {
-            self.breakers.retries = self.breakers.retries.saturating_sub(1);
-        }
-    }
-
-    fn is_current(&self, host: HostId) -> bool {
-        self.host(host).is_some_and(|h| h.generation == self.generation)
-    }
+/// Clusters whose hosts come from requests.
+fn is_on_demand(cluster: &Cluster) -> bool {
+    matches!(cluster.discovery, Discovery::OriginalDst | Discovery::DynamicForwardProxy)
 }
