@@ -96,10 +96,18 @@ mod tests {
     }
 
     #[test]
-    fn patterns_from_an_empty_queue() {
-        assert_eq!(sequence(&[1.0, 2.0, 3.0], 0, 6), [2, 1, 2, 0, 1, 2]);
-        assert_eq!(sequence(&[3.0, 1.0], 0, 4), [0, 0, 0, 1]);
-        assert_eq!(sequence(&[5.0, 1.0, 1.0], 0, 7), [0, 0, 0, 0, 0, 1, 2]);
+    fn patterns_of_integer_weights() {
+        for (weights, pattern) in [
+            (&[1.0, 2.0, 3.0][..], &[2, 1, 2, 0, 1, 2][..]),
+            (&[3.0, 1.0], &[0, 0, 0, 1]),
+            (&[5.0, 1.0, 1.0], &[0, 0, 0, 0, 0, 1, 2]),
+        ] {
+            for seed in [0, 3, 4_000_000_000] {
+                let picks = sequence(weights, seed, pattern.len() * 2);
+                // The pattern repeats; where it begins is the phase.
+                assert!(picks.windows(pattern.len()).any(|w| w == pattern), "{weights:?} {seed}: {picks:?}");
+            }
+        }
     }
 
     #[test]
