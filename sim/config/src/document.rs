@@ -72,7 +72,7 @@ fn flatten(node: Node, out: &mut (Vec<RawObject>, Vec<Diagnostic>)) {
     let Value::Mapping(_) = &node.value else {
         let message = format!("this is a {}, not a Kubernetes object", node.type_name());
         out.1.push(
-            Diagnostic::error(codes::NOT_KUBERNETES, Stage::Kind, node.site(), message)
+            Diagnostic::error(codes::NOT_KUBERNETES, Stage::Parse, node.site(), message)
                 .help("an object is a mapping with `apiVersion`, `kind` and `metadata`"),
         );
         return;
@@ -107,7 +107,7 @@ fn object(mut node: Node) -> Result<RawObject, Box<Diagnostic>> {
             Some(text) => Ok(text.to_owned()),
             None => Err(Box::new(Diagnostic::error(
                 codes::NOT_KUBERNETES,
-                Stage::Kind,
+                Stage::Parse,
                 n.site(),
                 format!("`{key}` must be a string, found {}", n.type_name()),
             ))),
@@ -115,7 +115,7 @@ fn object(mut node: Node) -> Result<RawObject, Box<Diagnostic>> {
         None => Err(Box::new(
             Diagnostic::error(
                 codes::NOT_KUBERNETES,
-                Stage::Kind,
+                Stage::Parse,
                 node.site(),
                 format!("not a Kubernetes object: `{key}` is missing"),
             )

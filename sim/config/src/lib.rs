@@ -11,5 +11,6 @@ pub mod inventory;
 pub mod load;
 pub mod lower;
 pub mod resource;
+pub mod schema;
 pub mod source;
 pub mod yaml;

@@ -41,6 +41,11 @@ pub fn read(inputs: Vec<InputFile>) -> ReadResult {
     result
 }
 
+/// The text of a file's bytes; what is not text becomes a character the YAML reader refuses.
+pub fn text_of_bytes(bytes: &[u8]) -> String {
+    text::decode(bytes).0
+}
+
 /// Reads one file's text. Texts that begin with `{` are JSON streams, as for kubectl.
 pub fn read_text(file: FileId, text: &str) -> (Vec<RawObject>, Vec<Diagnostic>) {
     let (documents, mut diagnostics) = match text::json_stream(text) {

@@ -5,6 +5,8 @@
 //! It knows nothing of Kubernetes objects (see `document`) and of typed fields (see `decode`).
 
 mod build;
+#[cfg(test)]
+mod corpus;
 mod events;
 mod node;
 mod number;
@@ -14,6 +16,7 @@ mod timestamp;
 
 pub use node::{Document, Key, Node, Value};
 pub use number::Number;
+pub(crate) use timestamp::is_timestamp;
 
 use std::ops::Range;
 

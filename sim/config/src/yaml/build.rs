@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::events::{self, Event};
 use super::node::{Document, Key, Node, Value};
+use super::number::Number;
 use super::scalar::{self, Resolved, Written};
 use super::{Chunk, span};
 use crate::diagnostic::{Diagnostic, Stage, codes};
@@ -209,9 +210,9 @@ impl<'a> Builder<'a> {
                 self.merge(entries, *value, via.unwrap_or(key_node.span))?;
                 continue;
             }
-            let key = self.key(*key, via)?;
+            let (kind, key) = self.key(*key, via)?;
             let value = self.node(*value, via)?;
-            if let Some(duplicate) = entries.set(key, value) {
+            if let Some(duplicate) = entries.set(kind, key, value) {
                 self.duplicates.push(duplicate);
             }
         }
@@ -245,19 +246,20 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Keys become text as `sigs.k8s.io/yaml` makes them.
-    fn key(&mut self, index: usize, via: Option<Span>) -> Result<Key, Error> {
+    /// Keys become text as `sigs.k8s.io/yaml` makes them; their YAML type decides which ones are the same.
+    fn key(&mut self, index: usize, via: Option<Span>) -> Result<(KeyKind, Key), Error> {
         let raw = self.raw(index)?;
         let at = raw.span;
         if let Some(text) = infinite_key(raw)? {
-            return Ok(Key { text, span: at });
+            return Ok((KeyKind::Float, Key { text, span: at }));
         }
         let node = self.node(index, via)?;
-        let text = match node.value {
-            Value::String(text) => text,
-            Value::Bool(b) => b.to_string(),
-            Value::Number(n @ (super::Number::Int(_) | super::Number::Float(_))) => n.key_text(),
-            Value::Number(super::Number::Unsigned(_)) | Value::Null => {
+        let (kind, text) = match node.value {
+            Value::String(text) => (KeyKind::Text, text),
+            Value::Bool(b) => (KeyKind::Bool, b.to_string()),
+            Value::Number(n @ Number::Int(_)) => (KeyKind::Int, n.key_text()),
+            Value::Number(n @ Number::Float(_)) => (KeyKind::Float, n.key_text()),
+            Value::Number(Number::Unsigned(_)) | Value::Null => {
                 return Err(syntax(at, format!("a {} cannot be a key", node.type_name())));
             }
             Value::Sequence(_) | Value::Mapping(_) => {
@@ -265,8 +267,17 @@ impl<'a> Builder<'a> {
                     .with_help("`{{ … }}` of a template must be rendered or quoted"));
             }
         };
-        Ok(Key { text, span: at })
+        Ok((kind, Key { text, span: at }))
     }
+}
+
+/// The YAML type of a key: `8080` and `"8080"` are two keys in YAML and one in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum KeyKind {
+    Text,
+    Bool,
+    Int,
+    Float,
 }
 
 const WANT_MAP: &str = "map merge requires map or sequence of maps as the value";
@@ -299,23 +310,31 @@ fn infinite_key(raw: &RawNode) -> Result<Option<String>, Error> {
 #[derive(Default)]
 struct Entries {
     list: Vec<(Key, Node)>,
-    index: BTreeMap<String, usize>,
+    index: BTreeMap<String, (usize, KeyKind)>,
 }
 
 impl Entries {
     /// Sets a key; the last one wins, and a repetition is reported.
-    fn set(&mut self, key: Key, value: Node) -> Option<Diagnostic> {
-        let Some(&at) = self.index.get(&key.text) else {
-            self.index.insert(key.text.clone(), self.list.len());
+    fn set(&mut self, kind: KeyKind, key: Key, value: Node) -> Option<Diagnostic> {
+        let Some((at, old_kind)) = self.index.get_mut(&key.text) else {
+            self.index.insert(key.text.clone(), (self.list.len(), kind));
             self.list.push((key, value));
             return None;
         };
-        let old = self.list.get_mut(at)?;
-        let message = format!("key `{}` is already set in this mapping", key.text);
-        let diagnostic = Diagnostic::error(codes::DUPLICATE_KEY, Stage::Strict, key.span, message)
-            .label(key.span, "set again here; this one wins")
-            .label(old.0.span, "first set here")
-            .help("remove one of the two");
+        let same = std::mem::replace(old_kind, kind) == kind;
+        let old = self.list.get_mut(*at)?;
+        let diagnostic = if same {
+            let message = format!("key `{}` is already set in this mapping", key.text);
+            Diagnostic::error(codes::DUPLICATE_KEY, Stage::Strict, key.span, message)
+                .label(key.span, "set again here; this one wins")
+                .help("remove one of the two")
+        } else {
+            let message =
+                format!("two keys become `{}` in JSON; which one a cluster keeps is chance", key.text);
+            Diagnostic::warning(codes::DUPLICATE_KEY, Stage::Strict, key.span, message)
+                .help("write the key once")
+        };
+        let diagnostic = diagnostic.label(old.0.span, "first set here");
         *old = (key, value);
         Some(diagnostic)
     }

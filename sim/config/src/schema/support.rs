@@ -1,0 +1,67 @@
+//! What mesh-sim does not model, found where it is used.
+
+use super::{Class, Field, Schema, Shape, kind};
+use crate::diagnostic::{Diagnostic, Stage, codes};
+use crate::document::RawObject;
+use crate::source::Span;
+use crate::yaml::{Node, Value};
+
+/// A use of something that exists in Istio but is not modelled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unmodelled {
+    /// The field's path in its object; empty if the whole kind is not modelled.
+    pub path: String,
+    /// Where it is written: what taints a verdict.
+    pub span: Span,
+}
+
+impl Unmodelled {
+    /// The remark a report shows.
+    pub fn diagnostic(&self, object: &RawObject) -> Diagnostic {
+        let message = if self.path.is_empty() {
+            format!("{} is not modelled; predictions it may influence are unknown", object.kind)
+        } else {
+            format!("`{}` is not modelled; predictions it may influence are unknown", self.path)
+        };
+        Diagnostic::info(codes::NOT_MODELLED, Stage::Support, self.span, message).object(object.reference())
+    }
+}
+
+/// All uses in an object, in written order.
+pub fn unmodelled(object: &RawObject) -> Vec<Unmodelled> {
+    let Some(kind) = kind(object.group(), &object.kind) else { return Vec::new() };
+    if kind.class == Class::Known {
+        return vec![Unmodelled { path: String::new(), span: object.name_span() }];
+    }
+    let mut out = Vec::new();
+    fields(&object.node, &kind.fields, "", &mut out);
+    out
+}
+
+fn fields(node: &Node, known: &'static [Field], path: &str, out: &mut Vec<Unmodelled>) {
+    for (key, value) in node.mapping().iter().filter(|(_, n)| !n.is_null()) {
+        let Some(field) = known.iter().find(|f| f.name == key.text) else { continue };
+        let path = if path.is_empty() { key.text.clone() } else { format!("{path}.{}", key.text) };
+        match field.class {
+            Class::Known => out.push(Unmodelled { path, span: value.via.unwrap_or(key.span.to(value.span)) }),
+            Class::Simulated => inside(value, &field.schema, &path, out),
+        }
+    }
+}
+
+fn inside(node: &Node, schema: &'static Schema, path: &str, out: &mut Vec<Unmodelled>) {
+    match (&node.value, &schema.resolve().shape) {
+        (Value::Sequence(items), Shape::List(inner)) => {
+            for (i, item) in items.iter().enumerate() {
+                inside(item, inner, &format!("{path}[{i}]"), out);
+            }
+        }
+        (Value::Mapping(entries), Shape::Map(inner)) => {
+            for (key, value) in entries {
+                inside(value, inner, &format!("{path}.{}", key.text), out);
+            }
+        }
+        (Value::Mapping(_), Shape::Object(known)) => fields(node, known, path, out),
+        _ => {}
+    }
+}
