@@ -7,5 +7,6 @@
 //! Prints nothing: results are plain data of `mesh-reports`.
 
 pub mod conformance;
+pub mod document;
 pub mod format;
 pub mod tokens;

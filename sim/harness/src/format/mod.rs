@@ -3,14 +3,16 @@
 //! Plain serde types, read by `mesh_config::decode` from YAML (places, "did you mean", all errors at once) and by
 //! `serde_json` from corpus lines. Nothing here knows the mesh; [`crate::world`] and [`crate::plan`] give it meaning.
 
-mod client;
+pub mod behavior;
+pub mod client;
+pub mod gate;
 mod http_text;
-mod quantity;
+pub mod mesh;
+pub mod policy;
+pub mod quantity;
 pub mod request;
+pub mod scenario;
 mod shorthand;
 mod url;
 
-pub use client::{Client, GatewayClient, PodClient, WorkloadRef};
-pub use quantity::{Duration, Percent, Rate};
-pub use request::{Request, RequestError, RequestWords};
 pub use url::Url;
