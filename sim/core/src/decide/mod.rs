@@ -9,16 +9,34 @@
 //! forwarded unchanged allocates nothing.
 
 mod accept;
+mod authz;
+mod chain;
+mod codec;
+mod cors;
+mod describe;
+mod fault;
 mod finalize;
+mod formatter;
+mod hash;
 mod http;
+mod jwt;
+mod jwt_claims;
+mod jwt_locations;
 mod local_reply;
+mod normalize;
 mod outcome;
+mod redirect;
+mod resolve;
+mod rewrite;
+mod router;
 mod tcp;
 mod tls;
+mod view;
 
 pub use accept::accept;
+pub use codec::not_http;
 pub use finalize::{finalize_request, finalize_response};
-pub use http::{decide_http, not_http};
+pub use http::decide_http;
 pub use local_reply::local_reply_for;
 pub use outcome::*;
 pub use tcp::decide_tcp;

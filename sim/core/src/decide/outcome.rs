@@ -2,6 +2,8 @@
 //!
 //! Plain data; nothing here decides.
 
+use std::net::{IpAddr, SocketAddr};
+
 use crate::ids::{ChainId, ClusterId, ListenerId, Nanos, OriginId, RouteConfigId, RouteId, Str, Taint};
 use crate::ir::{FilterChain, HttpConnectionManager, RouteConfiguration, RouteSpecifier, Snapshot, Terminal};
 use crate::request::Peer;
@@ -69,6 +71,36 @@ pub enum HandshakeFailure {
     NotTls,
 }
 
+impl std::fmt::Display for HandshakeFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let reason = |why: &Distrust| match why {
+            Distrust::Untrusted => "it is signed by nobody trusted",
+            Distrust::SanMismatch => "none of its names is accepted",
+        };
+        match self {
+            Self::ServerHasNoCertificate => f.write_str("the server has no certificate"),
+            Self::ClientRefusesServer { sans, why } => {
+                write!(
+                    f,
+                    "the client refuses the server's certificate [{}]: {}",
+                    sans.join(", "),
+                    reason(why)
+                )
+            }
+            Self::ClientCertificateRequired => f.write_str("the server demands a client certificate"),
+            Self::ServerRefusesClient { sans, why } => {
+                write!(
+                    f,
+                    "the server refuses the client's certificate [{}]: {}",
+                    sans.join(", "),
+                    reason(why)
+                )
+            }
+            Self::NotTls => f.write_str("the bytes are no TLS"),
+        }
+    }
+}
+
 /// What is wrong with a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Distrust {
@@ -100,14 +132,35 @@ pub struct HttpDecision {
     pub delay_ns: Nanos,
     /// What happens.
     pub outcome: HttpOutcome,
+    /// The router filter decided; replies of the codec and of other filters do not get the route's header mutations.
+    pub by_router: bool,
     /// What the RBAC filters noted.
     pub rbac: RbacLog,
     /// The answer is unknown, because of this.
     pub taint: Option<Taint>,
     /// DI and FI so far, or the flag of the local reply.
     pub flags: Flags,
+    /// The downstream side, for header values that name it.
+    pub downstream: Downstream,
     /// CORS: the response gets headers for this request's origin (semantics: envoy-routing 3.10).
     pub cors_origin_allowed: bool,
+}
+
+/// The downstream connection of a request, as far as header values and logs name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Downstream {
+    /// The TCP peer.
+    pub source: SocketAddr,
+    /// The local address.
+    pub destination: SocketAddr,
+    /// The trusted client address (`%DOWNSTREAM_REMOTE_ADDRESS%`); other than the peer's when `x-forwarded-for` says so.
+    pub remote: IpAddr,
+    /// `x-forwarded-proto` is `https`.
+    pub https: bool,
+    /// Server name of the handshake.
+    pub sni: Option<Str>,
+    /// First URI SAN of the peer's verified certificate.
+    pub uri_san: Option<Str>,
 }
 
 /// What the proxy does with an HTTP request.

@@ -1,12 +1,19 @@
 //! One TCP connection through the network filters to a cluster.
 
-use crate::cx::{Cx, Draws, TraceSink};
+use crate::cx::{Cx, Draws, Purpose, Step, TraceSink};
+use crate::decide::authz::{Subject, denial_details, run_rbac};
+use crate::decide::hash::ip_hash;
+use crate::decide::router::choose_weighted;
 use crate::decide::{RbacLog, TcpDecision, TcpOutcome};
-use crate::ids::ChainId;
-use crate::ir::{Snapshot, Terminal};
-use crate::request::{Connection, Peer};
+use crate::ids::{ChainId, OriginId, Taint};
+use crate::ir::{NetworkFilter, Snapshot, TcpProxy, Terminal};
+use crate::request::{Connection, Headers, Peer};
 
-/// Network RBAC and the choice of the TCP proxy's cluster.
+/// Network RBAC and the choice of the TCP proxy's cluster. On a chain that does not end in a TCP proxy there is no
+/// cluster.
+///
+/// RBAC is judged at the client's first bytes (semantics: istio-security 4.10): a denial closes the connection then,
+/// not at connect; a silent connection is never denied.
 pub fn decide_tcp<D: Draws, S: TraceSink>(
     snapshot: &Snapshot,
     chain: ChainId,
@@ -14,16 +21,75 @@ pub fn decide_tcp<D: Draws, S: TraceSink>(
     peer: &Peer,
     cx: &mut Cx<'_, D, S>,
 ) -> TcpDecision {
-    let _ = (conn, peer, cx);
-    let outcome = match snapshot.filter_chain(chain).map(|c| &c.terminal) {
-        Some(Terminal::Tcp(proxy)) => match proxy.clusters.first() {
-            Some((name, _)) => match snapshot.cluster_by_name(name) {
-                Some(cluster) => TcpOutcome::Forward { cluster, weighted: None, hash: None },
-                None => TcpOutcome::NoCluster(name.clone()),
-            },
-            None => TcpOutcome::NoCluster("".into()),
-        },
-        _ => TcpOutcome::NoCluster("".into()),
+    let nowhere = || TcpOutcome::NoCluster("".into());
+    let mut rbac_log = RbacLog::default();
+    let Some(filter_chain) = snapshot.filter_chain(chain) else {
+        return TcpDecision { outcome: nowhere(), rbac: rbac_log, taint: None };
     };
-    TcpDecision { outcome, rbac: RbacLog::default(), taint: None }
+    let listener = snapshot.listeners.get(chain.listener.index());
+    let standing = snapshot.taints.iter().chain(listener.into_iter().flat_map(|l| &l.taints));
+    let mut taint: Option<&Taint> = standing.chain(&filter_chain.taints).next();
+    for (position, filter) in filter_chain.network_filters.iter().enumerate() {
+        match filter {
+            NetworkFilter::Rbac(rbac) => {
+                let no_headers = Headers::default();
+                let subject = Subject {
+                    conn,
+                    peer,
+                    remote: conn.source.ip(),
+                    headers: &no_headers,
+                    path_only: None,
+                    payload: None,
+                };
+                let result = run_rbac(rbac, position, &subject, &mut rbac_log, cx.trace);
+                taint = taint.or(result.taint);
+                if let Some(policy) = result.denied {
+                    let outcome = TcpOutcome::Denied {
+                        details: denial_details(policy).into(),
+                        origin: policy.map_or(OriginId::NONE, |policy| policy.origin),
+                    };
+                    return TcpDecision { outcome, rbac: rbac_log, taint: taint.cloned() };
+                }
+            }
+            NetworkFilter::Observer(_) => {}
+            NetworkFilter::Unmodelled(unmodelled) => taint = taint.or(Some(unmodelled)),
+        }
+    }
+    let outcome = match &filter_chain.terminal {
+        Terminal::Tcp(proxy) => pick(snapshot, proxy, conn, cx),
+        Terminal::Http(_) => nowhere(),
+    };
+    if let TcpOutcome::Forward { cluster, .. } = &outcome {
+        taint = taint.or_else(|| snapshot.clusters.get(cluster.index())?.taints.first());
+    }
+    if let Some(taint) = taint {
+        cx.trace.step(|| Step::Taint(taint.what.clone(), taint.origin));
+    }
+    TcpDecision { outcome, rbac: rbac_log, taint: taint.cloned() }
+}
+
+fn pick<D: Draws, S: TraceSink>(
+    snapshot: &Snapshot,
+    proxy: &TcpProxy,
+    conn: &Connection,
+    cx: &mut Cx<'_, D, S>,
+) -> TcpOutcome {
+    let weight = |i: usize| proxy.clusters.get(i).map_or(0, |(_, weight)| *weight);
+    let chosen = choose_weighted(proxy.clusters.len(), weight, |ends| {
+        cx.draws.choose(Purpose::TcpWeightedCluster, ends)
+    });
+    let Some((name, own)) = proxy.clusters.get(chosen) else { return TcpOutcome::NoCluster("".into()) };
+    let several = proxy.clusters.len() > 1;
+    cx.trace.step(|| {
+        let total = proxy.clusters.iter().map(|(_, weight)| u64::from(*weight)).sum();
+        Step::Cluster(name.clone(), several.then_some((u64::from(*own), total)), proxy.origin)
+    });
+    match snapshot.cluster_by_name(name) {
+        Some(cluster) => TcpOutcome::Forward {
+            cluster,
+            weighted: several.then_some(chosen as u32),
+            hash: proxy.hash_source_ip.then(|| ip_hash(conn.source.ip())),
+        },
+        None => TcpOutcome::NoCluster(name.clone()),
+    }
 }

@@ -5,10 +5,14 @@
 
 use std::sync::Arc;
 
+use crate::decide::RouteConfigRef;
+use crate::ir::{RouteConfiguration, VirtualHost};
+use crate::matching::{RouteInput, find_virtual_host, route_matches};
+
 /// The compiled lookups of one snapshot. Derived data: two indexes always compare equal.
 #[derive(Debug, Clone, Default)]
 pub struct SnapshotIndex {
-    tables: Option<Arc<Tables>>,
+    tables: Option<Arc<[RouteTable]>>,
 }
 
 impl PartialEq for SnapshotIndex {
@@ -17,20 +21,42 @@ impl PartialEq for SnapshotIndex {
     }
 }
 
-/// One table per route configuration.
+/// The lookups of one route configuration.
 #[derive(Debug)]
-struct Tables {}
+pub struct RouteTable {}
 
 impl SnapshotIndex {
-    /// Whether the snapshot was sealed.
+    /// Builds one table per RDS route configuration.
     #[must_use]
-    pub fn is_built(&self) -> bool {
-        self.tables.is_some()
+    pub fn build(routes: &[RouteConfiguration]) -> SnapshotIndex {
+        SnapshotIndex { tables: Some(routes.iter().map(|_| RouteTable {}).collect()) }
     }
 
-    /// Builds the tables.
+    /// The table of a route configuration; inlined ones are small and have none.
     #[must_use]
-    pub fn build() -> SnapshotIndex {
-        SnapshotIndex { tables: Some(Arc::new(Tables {})) }
+    pub fn route_table(&self, at: RouteConfigRef) -> Option<&RouteTable> {
+        match at {
+            RouteConfigRef::Rds(id) => self.tables.as_ref()?.get(id.index()),
+            RouteConfigRef::Inline(_) => None,
+        }
+    }
+}
+
+impl RouteTable {
+    /// Positions of the virtual host for an authority and of the domain that chose it.
+    #[must_use]
+    pub fn find_virtual_host(&self, config: &RouteConfiguration, authority: &str) -> Option<(u32, u32)> {
+        find_virtual_host(config, authority)
+    }
+
+    /// Position of the first route that matches.
+    #[must_use]
+    pub fn find_route(
+        &self,
+        _virtual_host: u32,
+        routes: &VirtualHost,
+        input: &RouteInput<'_>,
+    ) -> Option<u32> {
+        routes.routes.iter().position(|r| route_matches(&r.matcher, input).is_ok()).map(|i| i as u32)
     }
 }
