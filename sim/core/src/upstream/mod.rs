@@ -36,6 +36,8 @@ mod shares;
 mod slow_start;
 mod state;
 mod table;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use breaker::*;
