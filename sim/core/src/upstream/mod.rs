@@ -21,7 +21,6 @@ mod breaker;
 mod detector;
 mod distribution;
 mod edf;
-mod hash;
 mod hash_table;
 mod host;
 mod loads;
@@ -41,7 +40,6 @@ mod tests;
 mod view;
 
 pub use breaker::*;
-pub use hash::*;
 pub use host::*;
 pub use outlier::*;
 pub use retry::*;

@@ -1,4 +1,5 @@
-//! Consistent hashing tables: ring and Maglev (semantics: envoy-upstream 4.3, 4.4). What is hashed: [`super::hash`].
+//! Consistent hashing tables: ring and Maglev (semantics: envoy-upstream 4.3, 4.4). What is hashed:
+//! `decide::hash`.
 
 use xxhash_rust::xxh64::xxh64;
 
