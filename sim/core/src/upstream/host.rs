@@ -102,9 +102,9 @@ impl Host {
         changed
     }
 
-    pub(super) fn original_destination(address: SocketAddr, cluster: &Cluster, generation: u32) -> Host {
+    pub(super) fn original_destination(address: HostAddress, cluster: &Cluster, generation: u32) -> Host {
         Host {
-            address: HostAddress::Ip(address),
+            address,
             hostname: Str::from(""),
             weight: 1,
             priority: 0,

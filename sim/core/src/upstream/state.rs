@@ -1,6 +1,7 @@
 //! One cluster as one proxy sees it over time: hosts, balancer, detector, breakers. Counting for breakers is in
 //! `admission.rs`, ejection in `detector.rs`, picking in `balance.rs`.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::asking::Asking;
@@ -44,6 +45,8 @@ pub struct ClusterState {
     pub(super) hosts: Vec<Host>,
     /// Those that are in the cluster, in configuration order.
     pub(super) members: Vec<HostId>,
+    /// The same by address.
+    by_address: BTreeMap<HostAddress, HostId>,
     pub(super) breakers: Breakers,
     pub(super) generation: u32,
     pub(super) detector: Option<Detector>,
@@ -67,10 +70,12 @@ impl ClusterState {
     ) -> Self {
         let seed = if draws.enumerates() { None } else { Some(draws.draw(Purpose::LbSeed)) };
         let hosts = configured_hosts(cluster, 0, resolve);
-        let members = (0..hosts.len()).map(|i| HostId(i as u32)).collect();
+        let members: Vec<HostId> = (0..hosts.len()).map(|i| HostId(i as u32)).collect();
+        let by_address = hosts.iter().map(|h| h.address.clone()).zip(members.iter().copied()).collect();
         let mut state = ClusterState {
             hosts,
             members,
+            by_address,
             breakers: Breakers::default(),
             generation: 0,
             detector: cluster.outlier.as_ref().map(|config| Detector::new(config, now_ns)),
@@ -102,30 +107,30 @@ impl ClusterState {
         if is_on_demand(cluster) {
             return;
         }
-        let (mut members, mut came, mut changed) = (Vec::new(), false, false);
+        let (mut members, mut by_address) = (Vec::new(), BTreeMap::new());
+        let (mut came, mut changed) = (false, false);
         for host in configured_hosts(cluster, self.generation, resolve) {
-            let known = self
-                .members
-                .iter()
-                .copied()
-                .find(|id| self.hosts.get(id.index()).is_some_and(|h| h.address == host.address));
-            match known.and_then(|id| Some((id, self.hosts.get_mut(id.index())?))) {
+            let address = host.address.clone();
+            let known = self.by_address.remove(&address);
+            let id = match known.and_then(|id| Some((id, self.hosts.get_mut(id.index())?))) {
                 Some((id, kept)) => {
                     changed |= kept.configure(host);
-                    members.push(id);
+                    id
                 }
                 None => {
                     came = true;
-                    members.push(HostId(self.hosts.len() as u32));
                     self.hosts.push(host);
+                    HostId(self.hosts.len() as u32 - 1)
                 }
-            }
+            };
+            members.push(id);
+            by_address.insert(address, id);
         }
-        let gone: Vec<HostId> = self.members.iter().copied().filter(|id| !members.contains(id)).collect();
+        let gone = std::mem::replace(&mut self.by_address, by_address);
         changed |= self.members != members;
         changed |= replacement::weights_differ(previous, cluster);
         self.members = members;
-        for id in &gone {
+        for id in gone.values() {
             self.remove(*id);
         }
         if came || !gone.is_empty() {
@@ -152,7 +157,7 @@ impl ClusterState {
         }
         self.hosts.extend(fresh.into_iter().map(|host| Host { generation, ..host }));
         self.generation = generation;
-        for id in &mut self.members {
+        for id in self.members.iter_mut().chain(self.by_address.values_mut()) {
             id.0 += offset;
         }
         self.breakers.overflows = old.breakers.overflows;
@@ -210,18 +215,17 @@ impl ClusterState {
     fn original_destination(&mut self, cluster: &Cluster, to: SocketAddr, now_ns: Nanos) -> Option<HostId> {
         let port =
             if cluster.upstream_port_override == 0 { to.port() } else { cluster.upstream_port_override };
-        let address = SocketAddr::new(to.ip(), port);
-        let known = self
-            .members
-            .iter()
-            .copied()
-            .find(|id| self.hosts.get(id.index()).is_some_and(|h| h.address == HostAddress::Ip(address)));
-        let id = known.unwrap_or_else(|| {
-            let id = HostId(self.hosts.len() as u32);
-            self.hosts.push(Host::original_destination(address, cluster, self.generation));
-            self.members.push(id);
-            id
-        });
+        let address = HostAddress::Ip(SocketAddr::new(to.ip(), port));
+        let id = match self.by_address.get(&address) {
+            Some(id) => *id,
+            None => {
+                let id = HostId(self.hosts.len() as u32);
+                self.hosts.push(Host::original_destination(address.clone(), cluster, self.generation));
+                self.members.push(id);
+                self.by_address.insert(address, id);
+                id
+            }
+        };
         self.sweep_ns.get_or_insert(now_ns + SWEEP_NS);
         self.hosts.get_mut(id.index())?.used = true;
         Some(id)
@@ -303,6 +307,9 @@ impl ClusterState {
         }
         self.members = kept;
         for id in gone {
+            if let Some(host) = self.hosts.get(id.index()) {
+                self.by_address.remove(&host.address);
+            }
             self.remove(id);
         }
         self.sweep_ns = (!self.members.is_empty()).then_some(now_ns + SWEEP_NS);
