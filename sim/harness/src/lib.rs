@@ -7,6 +7,9 @@
 //! Prints nothing: results are plain data of `mesh-reports`.
 
 pub mod conformance;
+pub mod directory;
 pub mod document;
 pub mod format;
+pub mod outcome;
+pub mod plan;
 pub mod tokens;

@@ -1,7 +1,8 @@
 //! Every diagnostic code, its title and its explanation, in one table.
 //!
 //! Blocks: MS00 reading files and YAML, MS01 fields against the schema, MS02 objects and the mesh they make,
-//! MS03 static checks, MS04 what mesh-sim does not model, MS05 istiod's validation webhook.
+//! MS03 static checks, MS04 what mesh-sim does not model, MS05 istiod's validation webhook,
+//! MS06 scenarios and policy tests.
 //! Codes are retired, never reused; add yours at the end of its block.
 
 use super::Code;
@@ -80,6 +81,13 @@ codes! {
 
     NOT_MODELLED = "MS0401", "not modelled",
         "The field exists in Istio but mesh-sim does not simulate it; predictions it may influence are `unknown`.";
+
+    NO_SUCH_NAME = "MS0601", "names nothing",
+        "A scenario or policy test refers to a workload, gateway, traffic, subset or metric that does not exist. It is never taken for an empty match.";
+    CONTRADICTION = "MS0602", "contradicts itself",
+        "Fields of a scenario or policy test exclude each other, or one is missing without which the others mean nothing.";
+    GATE_TOO_SHARP = "MS0603", "tolerance below the sampling error",
+        "An observed split or share is gated more sharply than the number of requests allows at a false-alarm rate of one in a million. Run longer, send more, or widen `within`.";
 }
 
 /// What a code means; `None` if there is no such code.
