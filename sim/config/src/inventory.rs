@@ -194,14 +194,24 @@ fn meta_of(raw: RawObject, out: &mut Vec<Diagnostic>) -> ObjectMeta {
             .object(raw.reference()),
         );
     }
+    let controller = controller_of(&raw);
     ObjectMeta {
         name: raw.name,
         namespace: raw.namespace,
         labels: raw.labels,
         annotations: raw.annotations,
         creation_timestamp,
+        controller,
         origin: raw.span,
     }
+}
+
+/// Who made the object, in `kubectl get -o yaml` dumps.
+fn controller_of(raw: &RawObject) -> Option<(String, String)> {
+    let owners = raw.node.path("metadata/ownerReferences")?.sequence();
+    let owner = owners.iter().find(|o| o.get("controller").and_then(yaml::Node::as_bool) == Some(true))?;
+    let text = |key: &str| owner.get(key).and_then(yaml::Node::as_str).map(str::to_owned);
+    Some((text("kind")?, text("name")?))
 }
 
 #[cfg(test)]

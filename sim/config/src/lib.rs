@@ -10,6 +10,7 @@ pub mod input;
 pub mod inventory;
 pub mod load;
 pub mod lower;
+pub mod mesh;
 pub mod resource;
 pub mod schema;
 pub mod source;

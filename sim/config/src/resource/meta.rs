@@ -17,6 +17,8 @@ pub struct ObjectMeta {
     pub annotations: BTreeMap<String, String>,
     /// `metadata.creationTimestamp` in seconds since 1970; `None` sorts before every time, as Go's zero time does.
     pub creation_timestamp: Option<i64>,
+    /// The controlling entry of `metadata.ownerReferences`, as kind and name.
+    pub controller: Option<(String, String)>,
     /// The whole document.
     pub origin: Span,
 }

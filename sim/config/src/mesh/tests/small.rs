@@ -1,0 +1,1 @@
+//! Small meshes, one rule each.
