@@ -9,7 +9,9 @@
 pub mod conformance;
 pub mod directory;
 pub mod document;
+pub mod expect;
 pub mod format;
 pub mod outcome;
 pub mod plan;
+pub mod predict;
 pub mod tokens;
