@@ -51,7 +51,12 @@ pub fn accept<S: TraceSink>(
 fn find_listener(snapshot: &Snapshot, direction: TrafficDirection, conn: &Connection) -> Option<ListenerId> {
     let (ip, port) = (conn.destination.ip(), conn.destination.port());
     let position = |test: &dyn Fn(&Listener) -> bool| {
-        snapshot.listeners.iter().position(|l| l.pipe.is_none() && test(l)).map(|i| ListenerId(i as u32))
+        let mut ids = 0..snapshot.listeners.len();
+        let usable = |i: &usize| {
+            snapshot.listeners.get(*i).is_some_and(|l| l.pipe.is_none() && test(l))
+                && !snapshot.index.is_refused(*i, &snapshot.listeners)
+        };
+        ids.find(usable).map(|i| ListenerId(i as u32))
     };
     let at = |test: &dyn Fn(&Listener) -> bool| {
         position(&|l| test(l) && l.port == port && l.ip == Some(ip))

@@ -240,8 +240,15 @@ pub struct TcpDecision {
 /// What becomes of a TCP connection.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TcpOutcome {
-    /// Network RBAC: closed at the client's first bytes (semantics: istio-security 4.10).
+    /// Network RBAC: closed at the client's first bytes (semantics: istio-security 4.10). By then the connection to a
+    /// host of `cluster` is under way: no host or a refused connection ends it first.
     Denied {
+        /// Where to.
+        cluster: ClusterId,
+        /// The weighted entry that was drawn.
+        weighted: Option<u32>,
+        /// Source address hash.
+        hash: Option<u64>,
         /// `rbac_access_denied_matched_policy[…]`, the connection termination details.
         details: Str,
         /// The policy, NONE when no ALLOW policy matched.
@@ -256,7 +263,7 @@ pub enum TcpOutcome {
         /// Source address hash.
         hash: Option<u64>,
     },
-    /// The cluster does not exist: closed.
+    /// The cluster does not exist: closed at connect (flag NC), before any RBAC.
     NoCluster(Str),
 }
 

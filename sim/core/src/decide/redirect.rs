@@ -41,6 +41,8 @@ fn target_path(route: &Route, redirect: &Redirect, head: &RequestHead) -> String
     let query = if redirect.strip_query { "" } else { head.path.get(path.len()..).unwrap_or("") };
     let changed = match &redirect.path {
         RedirectPath::Keep => path.to_owned(),
+        // an empty `path_redirect` is none
+        RedirectPath::Full(to) if to.is_empty() => path.to_owned(),
         RedirectPath::Full(to) if to.contains('?') => return to.to_string(),
         RedirectPath::Full(to) => to.to_string(),
         RedirectPath::Prefix(to) => replace_path(&route.matcher, path, to),

@@ -6,7 +6,7 @@ use crate::decide::hash::ip_hash;
 use crate::decide::router::choose_weighted;
 use crate::decide::{RbacLog, TcpDecision, TcpOutcome};
 use crate::ids::{ChainId, OriginId, Taint};
-use crate::ir::{NetworkFilter, Snapshot, TcpProxy, Terminal};
+use crate::ir::{FilterChain, NetworkFilter, RbacPolicy, Snapshot, TcpProxy, Terminal};
 use crate::request::{Connection, Headers, Peer};
 
 /// Network RBAC and the choice of the TCP proxy's cluster. On a chain that does not end in a TCP proxy there is no
@@ -21,51 +21,64 @@ pub fn decide_tcp<D: Draws, S: TraceSink>(
     peer: &Peer,
     cx: &mut Cx<'_, D, S>,
 ) -> TcpDecision {
-    let nowhere = || TcpOutcome::NoCluster("".into());
     let mut rbac_log = RbacLog::default();
     let Some(filter_chain) = snapshot.filter_chain(chain) else {
-        return TcpDecision { outcome: nowhere(), rbac: rbac_log, taint: None };
+        return TcpDecision { outcome: TcpOutcome::NoCluster("".into()), rbac: rbac_log, taint: None };
     };
     let listener = snapshot.listeners.get(chain.listener.index());
     let standing = snapshot.taints.iter().chain(listener.into_iter().flat_map(|l| &l.taints));
     let mut taint: Option<&Taint> = standing.chain(&filter_chain.taints).next();
+    // the TCP proxy sees the connection before RBAC sees bytes
+    let mut outcome = match &filter_chain.terminal {
+        Terminal::Tcp(proxy) => pick(snapshot, proxy, conn, cx),
+        Terminal::Http(_) => TcpOutcome::NoCluster("".into()),
+    };
+    if let TcpOutcome::Forward { cluster, weighted, hash } = outcome {
+        taint = taint.or_else(|| snapshot.clusters.get(cluster.index())?.taints.first());
+        let (denied, unmodelled) = filter(filter_chain, conn, peer, &mut rbac_log, cx.trace);
+        taint = taint.or(unmodelled);
+        if let Some(policy) = denied {
+            outcome = TcpOutcome::Denied {
+                cluster,
+                weighted,
+                hash,
+                details: denial_details(policy).into(),
+                origin: policy.map_or(OriginId::NONE, |policy| policy.origin),
+            };
+        }
+    }
+    if let Some(taint) = taint {
+        cx.trace.step(|| Step::Taint(taint.what.clone(), taint.origin));
+    }
+    TcpDecision { outcome, rbac: rbac_log, taint: taint.cloned() }
+}
+
+/// The network filters before the TCP proxy: the first denial, and what is not modelled.
+fn filter<'s, S: TraceSink>(
+    filter_chain: &'s FilterChain,
+    conn: &Connection,
+    peer: &Peer,
+    log: &mut RbacLog,
+    trace: &mut S,
+) -> (Option<Option<&'s RbacPolicy>>, Option<&'s Taint>) {
+    let no_headers = Headers::default();
+    let remote = conn.source.ip();
+    let subject = Subject { conn, peer, remote, headers: &no_headers, path_only: None, payload: None };
+    let mut taint = None;
     for (position, filter) in filter_chain.network_filters.iter().enumerate() {
         match filter {
             NetworkFilter::Rbac(rbac) => {
-                let no_headers = Headers::default();
-                let subject = Subject {
-                    conn,
-                    peer,
-                    remote: conn.source.ip(),
-                    headers: &no_headers,
-                    path_only: None,
-                    payload: None,
-                };
-                let result = run_rbac(rbac, position, &subject, &mut rbac_log, cx.trace);
+                let result = run_rbac(rbac, position, &subject, log, trace);
                 taint = taint.or(result.taint);
-                if let Some(policy) = result.denied {
-                    let outcome = TcpOutcome::Denied {
-                        details: denial_details(policy).into(),
-                        origin: policy.map_or(OriginId::NONE, |policy| policy.origin),
-                    };
-                    return TcpDecision { outcome, rbac: rbac_log, taint: taint.cloned() };
+                if result.denied.is_some() {
+                    return (result.denied, taint);
                 }
             }
             NetworkFilter::Observer(_) => {}
             NetworkFilter::Unmodelled(unmodelled) => taint = taint.or(Some(unmodelled)),
         }
     }
-    let outcome = match &filter_chain.terminal {
-        Terminal::Tcp(proxy) => pick(snapshot, proxy, conn, cx),
-        Terminal::Http(_) => nowhere(),
-    };
-    if let TcpOutcome::Forward { cluster, .. } = &outcome {
-        taint = taint.or_else(|| snapshot.clusters.get(cluster.index())?.taints.first());
-    }
-    if let Some(taint) = taint {
-        cx.trace.step(|| Step::Taint(taint.what.clone(), taint.origin));
-    }
-    TcpDecision { outcome, rbac: rbac_log, taint: taint.cloned() }
+    (None, taint)
 }
 
 fn pick<D: Draws, S: TraceSink>(

@@ -3,16 +3,20 @@
 //! An index only narrows candidates: whether a route matches is decided by [`crate::matching`] alone, and a snapshot
 //! without an index (never sealed) gives the same answers by scanning.
 
+mod overlap;
+
 use std::sync::Arc;
 
 use crate::decide::RouteConfigRef;
-use crate::ir::{RouteConfiguration, VirtualHost};
+use crate::index::overlap::has_overlapping_chains;
+use crate::ir::{Listener, RouteConfiguration, VirtualHost};
 use crate::matching::{RouteInput, find_virtual_host, route_matches};
 
 /// The compiled lookups of one snapshot. Derived data: two indexes always compare equal.
 #[derive(Debug, Clone, Default)]
 pub struct SnapshotIndex {
     tables: Option<Arc<[RouteTable]>>,
+    refused: Option<Arc<[bool]>>,
 }
 
 impl PartialEq for SnapshotIndex {
@@ -28,8 +32,20 @@ pub struct RouteTable {}
 impl SnapshotIndex {
     /// Builds one table per RDS route configuration.
     #[must_use]
-    pub fn build(routes: &[RouteConfiguration]) -> SnapshotIndex {
-        SnapshotIndex { tables: Some(routes.iter().map(|_| RouteTable {}).collect()) }
+    pub fn build(listeners: &[Listener], routes: &[RouteConfiguration]) -> SnapshotIndex {
+        SnapshotIndex {
+            tables: Some(routes.iter().map(|_| RouteTable {}).collect()),
+            refused: Some(listeners.iter().map(has_overlapping_chains).collect()),
+        }
+    }
+
+    /// Whether Envoy refuses a listener for overlapping filter chains; the others work on.
+    #[must_use]
+    pub fn is_refused(&self, listener: usize, listeners: &[Listener]) -> bool {
+        match &self.refused {
+            Some(refused) => refused.get(listener).copied().unwrap_or(false),
+            None => listeners.get(listener).is_some_and(has_overlapping_chains),
+        }
     }
 
     /// The table of a route configuration; inlined ones are small and have none.
