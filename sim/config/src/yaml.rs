@@ -7,10 +7,12 @@
 mod build;
 #[cfg(test)]
 mod corpus;
-mod events;
+mod cursor;
 mod node;
 mod number;
+mod parser;
 mod scalar;
+mod scanner;
 mod split;
 mod timestamp;
 
@@ -22,6 +24,10 @@ use std::ops::Range;
 
 use crate::diagnostic::{Diagnostic, Stage, codes};
 use crate::source::{FileId, Span};
+
+/// Deeper documents are refused; real manifests stay below 40 levels. (go-yaml stops at 10,000.)
+pub(crate) const MAX_DEPTH: usize = 256;
+pub(crate) const TOO_DEEP: &str = "more than 256 levels of nesting";
 
 /// One piece of a file, from which one document is read.
 #[derive(Debug)]
@@ -62,7 +68,7 @@ pub fn parse_pieces(file: FileId, text: &str, ranges: &[Range<usize>]) -> (Vec<D
 fn parse_piece(file: FileId, chunk: &Chunk<'_>, out: &mut (Vec<Document>, Vec<Diagnostic>)) {
     match build::parse_chunk(file, chunk) {
         Ok(parsed) => {
-            out.1.extend(parsed.duplicates);
+            out.1.extend(parsed.remarks);
             out.0.push(parsed.document);
         }
         Err(d) => out.1.push(*d),

@@ -44,6 +44,8 @@ codes! {
         "No file matched, or the files hold no documents.";
     DUPLICATE_KEY = "MS0007", "duplicate key",
         "The same key is written twice in one mapping. A cluster asked for strict validation refuses it; otherwise the last one wins.";
+    IGNORED_CONTENT = "MS0008", "content is ignored",
+        "A cluster reads one document between two `---` lines and drops what follows it without a word.";
     NOT_KUBERNETES = "MS0010", "not a Kubernetes object",
         "A document needs `apiVersion`, `kind` and `metadata.name`.";
     UNKNOWN_KIND = "MS0011", "no such kind or version",

@@ -3,21 +3,18 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::events::{self, Event};
 use super::node::{Document, Key, Node, Value};
 use super::number::Number;
+use super::parser::{self, Event};
 use super::scalar::{self, Resolved, Written};
-use super::{Chunk, span};
+use super::{Chunk, MAX_DEPTH, TOO_DEEP, span};
 use crate::diagnostic::{Diagnostic, Stage, codes};
 use crate::source::{FileId, Span};
 
-/// Deeper documents are refused; real manifests stay below 40.
-const MAX_DEPTH: usize = 256;
-
-/// A document and its repeated keys, which only strict readers refuse.
+/// A document and what is odd about it, such as repeated keys, which only strict readers refuse.
 pub(crate) struct Parsed {
     pub(crate) document: Document,
-    pub(crate) duplicates: Vec<Diagnostic>,
+    pub(crate) remarks: Vec<Diagnostic>,
 }
 
 type Error = Box<Diagnostic>;
@@ -25,25 +22,31 @@ type Error = Box<Diagnostic>;
 /// Parses one piece of a file.
 pub(crate) fn parse_chunk(file: FileId, chunk: &Chunk<'_>) -> Result<Parsed, Error> {
     let whole = span(file, chunk.start, chunk.start + chunk.text.len());
-    let events = events::events(chunk.text).map_err(|e| {
+    let parsed = parser::parse(chunk.text).map_err(|e| {
         let at = chunk.start + e.at.min(chunk.text.len());
-        Box::new(Diagnostic::error(codes::YAML_SYNTAX, Stage::Parse, span(file, at, at), e.message))
+        let code = if e.message == TOO_DEEP { codes::YAML_LIMIT } else { codes::YAML_SYNTAX };
+        Box::new(Diagnostic::error(code, Stage::Parse, span(file, at, at), e.message))
     })?;
-    let raw = RawTree::new(file, chunk.start, events)?;
+    let raw = RawTree::new(file, chunk.start, parsed.events)?;
     let mut builder =
-        Builder { raw: &raw, expanding: Vec::new(), duplicates: Vec::new(), decoded: 0, aliased: 0 };
+        Builder { raw: &raw, expanding: Vec::new(), remarks: Vec::new(), decoded: 0, aliased: 0 };
     let node = match raw.root {
         Some(root) => builder.node(root, None)?,
         None => Node { span: whole, ..Node::default() },
     };
-    Ok(Parsed { document: Document { node, span: whole }, duplicates: builder.duplicates })
+    if let Some(from) = parsed.ignored_from {
+        let at = span(file, chunk.start + from, chunk.start + chunk.text.len());
+        let message = "what follows the end of the document is ignored";
+        let d = Diagnostic::warning(codes::IGNORED_CONTENT, Stage::Parse, at, message);
+        builder.remarks.push(d.help("separate documents with a line `---`"));
+    }
+    Ok(Parsed { document: Document { node, span: whole }, remarks: builder.remarks })
 }
 
 /// Nodes by index, aliases unresolved.
 struct RawTree {
     nodes: Vec<RawNode>,
     root: Option<usize>,
-    anchors: BTreeMap<usize, usize>,
 }
 
 struct RawNode {
@@ -59,8 +62,9 @@ enum RawKind {
 }
 
 impl RawTree {
-    fn new(file: FileId, base: usize, events: Vec<(Event<'_>, Range<usize>)>) -> Result<Self, Error> {
-        let mut tree = RawTree { nodes: Vec::new(), root: None, anchors: BTreeMap::new() };
+    fn new(file: FileId, base: usize, events: Vec<(Event, Range<usize>)>) -> Result<Self, Error> {
+        let mut tree = RawTree { nodes: Vec::new(), root: None };
+        let mut anchors: BTreeMap<String, usize> = BTreeMap::new();
         let mut open: Vec<usize> = Vec::new();
         for (event, range) in events {
             let at = span(file, base + range.start, base + range.end);
@@ -69,18 +73,19 @@ impl RawTree {
                     tree.close(&mut open, at);
                     continue;
                 }
-                Event::Scalar { text, plain, tag, anchor } => {
-                    (RawKind::Scalar { text: text.into_owned(), plain, tag }, anchor)
-                }
+                Event::Scalar { text, plain, tag, anchor } => (RawKind::Scalar { text, plain, tag }, anchor),
                 Event::SequenceStart { anchor } => (RawKind::Sequence(Vec::new()), anchor),
                 Event::MappingStart { anchor } => (RawKind::Mapping(Vec::new()), anchor),
-                Event::Alias(id) => (RawKind::Alias(id), 0),
+                Event::Alias(name) => match anchors.get(&name) {
+                    Some(&target) => (RawKind::Alias(target), None),
+                    None => return Err(syntax(at, format!("unknown anchor `{name}` referenced"))),
+                },
             };
             let index = tree.nodes.len();
             let opens = matches!(kind, RawKind::Sequence(_) | RawKind::Mapping(_));
             tree.nodes.push(RawNode { kind, span: at });
-            if anchor != 0 {
-                tree.anchors.insert(anchor, index);
+            if let Some(name) = anchor {
+                anchors.insert(name, index);
             }
             match open.last().and_then(|&parent| tree.nodes.get_mut(parent)) {
                 Some(RawNode { kind: RawKind::Sequence(c) | RawKind::Mapping(c), .. }) => c.push(index),
@@ -90,7 +95,7 @@ impl RawTree {
                 open.push(index);
             }
             if open.len() > MAX_DEPTH {
-                return Err(limit(at, format!("more than {MAX_DEPTH} levels of nesting")));
+                return Err(limit(at, TOO_DEEP.to_owned()));
             }
         }
         Ok(tree)
@@ -123,7 +128,7 @@ struct Builder<'a> {
     raw: &'a RawTree,
     /// Aliases being expanded, innermost last: an anchor must not contain itself.
     expanding: Vec<usize>,
-    duplicates: Vec<Diagnostic>,
+    remarks: Vec<Diagnostic>,
     decoded: u64,
     aliased: u64,
 }
@@ -150,9 +155,9 @@ impl<'a> Builder<'a> {
                 self.fill(&mut entries, children, via)?;
                 Value::Mapping(entries.list)
             }
-            RawKind::Alias(anchor) => {
+            RawKind::Alias(target) => {
                 let site = via.unwrap_or(raw.span);
-                return self.alias(*anchor, site, |b, target| b.node(target, Some(site)));
+                return self.alias(*target, site, |b, target| b.node(target, Some(site)));
             }
         };
         Ok(Node { value, span: raw.span, via })
@@ -160,11 +165,10 @@ impl<'a> Builder<'a> {
 
     fn alias<T>(
         &mut self,
-        anchor: usize,
+        target: usize,
         site: Span,
         f: impl FnOnce(&mut Self, usize) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let Some(&target) = self.raw.anchors.get(&anchor) else { return Err(syntax(site, "unknown anchor")) };
         if self.expanding.contains(&target) {
             return Err(syntax(site, "anchor value contains itself"));
         }
@@ -213,7 +217,7 @@ impl<'a> Builder<'a> {
             let (kind, key) = self.key(*key, via)?;
             let value = self.node(*value, via)?;
             if let Some(duplicate) = entries.set(kind, key, value) {
-                self.duplicates.push(duplicate);
+                self.remarks.push(duplicate);
             }
         }
         Ok(())
@@ -238,7 +242,7 @@ impl<'a> Builder<'a> {
         self.count(raw.span)?;
         match &raw.kind {
             RawKind::Mapping(children) => self.fill(entries, children, Some(site)),
-            RawKind::Alias(anchor) => self.alias(*anchor, site, |b, target| match &b.raw(target)?.kind {
+            RawKind::Alias(target) => self.alias(*target, site, |b, target| match &b.raw(target)?.kind {
                 RawKind::Mapping(children) => b.fill(entries, children, Some(site)),
                 _ => Err(syntax(site, WANT_MAP)),
             }),

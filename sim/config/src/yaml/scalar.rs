@@ -37,7 +37,11 @@ pub(crate) fn resolve(written: Written<'_>) -> Result<Resolved, String> {
             let found = tag_of(&resolved, text);
             match (tag, found) {
                 _ if tag == found => Ok(resolved),
-                ("!!float", "!!int") => Ok(widen(resolved)),
+                ("!!float", "!!int")
+                    if !matches!(resolved, Resolved::Value(Value::Number(Number::Unsigned(_)))) =>
+                {
+                    Ok(widen(resolved))
+                }
                 _ => Err(format!("cannot decode {found} `{text}` as a {tag}")),
             }
         }
