@@ -12,12 +12,19 @@
 //!
 //! Deliberately absent: Istio resources, YAML, clocks, threads inside a run. Depends on `mesh-core` only.
 
+mod draws;
+mod enumerate;
 pub mod plan;
 pub mod record;
+mod run;
+mod sample;
+mod sim;
 pub mod stats;
 pub mod world;
 
+pub use enumerate::{Enumeration, Outcome, TooManyOutcomes, enumerate};
 pub use plan::{Behavior, Change, ClientRequest, NetworkModel, Plan, Traffic};
 pub use record::{Hop, RequestRecord};
+pub use run::{replicate, run};
 pub use stats::RunRecord;
 pub use world::{Pod, PodId, Proxy, ProxyId, World};

@@ -8,6 +8,7 @@ use mesh_core::request::{Headers, Protocol};
 use mesh_core::tls::{Certificate, Validation};
 use std::net::{IpAddr, SocketAddr};
 
+use crate::record::Fate;
 use crate::world::{PodId, World};
 
 /// One run.
@@ -290,6 +291,8 @@ pub struct Traffic {
     pub arrivals: Arrivals,
     /// The client hangs up that long after it began, ns.
     pub client_timeout_ns: Option<Nanos>,
+    /// What such an end is called: [`Fate::ClientClosed`] when planned, [`Fate::Timeout`] when out of patience.
+    pub impatient: Fate,
     /// Broken clients.
     pub send: SendMode,
 }

@@ -122,6 +122,7 @@ pub fn traffic(
         mix,
         arrivals,
         client_timeout_ns: words.client_timeout.map(|d| d.0),
+        impatient: mesh_engine::record::Fate::ClientClosed,
         send: match words.send {
             None => SendMode::Whole,
             Some(SendWord::HalfHeaders) => SendMode::HalfHeaders,

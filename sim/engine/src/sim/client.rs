@@ -1,0 +1,321 @@
+//! Calls: an application (or a traffic source) resolves a name, connects, sends a request and waits.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use mesh_core::Str;
+use mesh_core::cx::{Step, TraceSink};
+use mesh_core::ids::Nanos;
+use mesh_core::request::{FirstBytes, RequestHead};
+use mesh_core::tls::ClientHello;
+
+use super::net::{Dialing, Place};
+use super::state::{
+    Answerer, Call, CallId, Caller, ClientEnd, CloseKind, ConnId, ConnectError, Content, Down, Exchange,
+    ExchangeId, Lineage, Owner, PodIx, Up, Waiter, Worker,
+};
+use super::words;
+use super::{Event, Sim};
+use crate::draws::Chance;
+use crate::plan::{ClientRequest, Dial, Payload, SendMode};
+use crate::record::{Fate, Response};
+
+/// A call about to be made.
+pub(crate) struct Calling {
+    pub(crate) line: Lineage,
+    pub(crate) waiter: Waiter,
+    pub(crate) pod: Option<PodIx>,
+    pub(crate) source: Option<IpAddr>,
+    pub(crate) request: Arc<ClientRequest>,
+    pub(crate) head: Option<Arc<RequestHead>>,
+    pub(crate) send: SendMode,
+    pub(crate) patience: Option<(Nanos, Fate)>,
+    pub(crate) fail: bool,
+}
+
+impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
+    /// Makes a call.
+    pub(super) fn call(&mut self, calling: Calling) {
+        let Calling { line, waiter, pod, source, request, head, send, patience, fail } = calling;
+        if let Some(root) = self.roots.get_mut(line.root) {
+            root.open += 1;
+        }
+        let id = self.calls.insert(Call {
+            line,
+            waiter,
+            request: Arc::clone(&request),
+            head,
+            send,
+            conn: None,
+            exchange: None,
+            partial: None,
+            tls: None,
+            fail,
+        });
+        if let Some((after, fate)) = patience {
+            self.queue.after(after, Event::Impatient(id, fate));
+        }
+        let from = pod.and_then(|p| self.pods.get(p as usize));
+        let ip = source.or_else(|| from.map(|p| p.pod.ip)).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        // An ephemeral port, stable per call (hashes over the source address must be reproducible).
+        let port = 32_768 + (line.key % 28_000) as u16;
+        let namespace = from.map_or_else(|| Str::from("default"), |p| p.pod.namespace.clone());
+        let destination = match &request.dial {
+            Dial::Address(to) => Some(*to),
+            Dial::Name(name, port) => {
+                let found = self.world.dns.resolve(&namespace, name);
+                self.trace.step(|| match &found {
+                    Some(a) => Step::Note(format!("DNS: {name} is {a:?}").into()),
+                    None => Step::Note(format!("DNS: {name} does not exist").into()),
+                });
+                found.and_then(|a| a.first().copied()).map(|ip| SocketAddr::new(ip, *port))
+            }
+        };
+        let Some(destination) = destination else {
+            self.call_connect_failed(id, ConnectError::Refused);
+            return;
+        };
+        let content = Arc::new(content_of(&request));
+        let place = pod.map_or(Place::Outside, Place::App);
+        let source = SocketAddr::new(ip, port);
+        let conn = self.dial(Dialing { place, source, destination, content, owner: Owner::Call(id), line });
+        if let Some(call) = self.calls.get_mut(id) {
+            call.conn = Some(conn);
+        }
+    }
+
+    /// TCP is up: TLS, or the payload at once.
+    pub(super) fn call_connected(&mut self, id: CallId, conn: ConnId) {
+        let Some(call) = self.calls.get(id) else {
+            self.hang_up(conn, CloseKind::Fin);
+            return;
+        };
+        if call.request.tls.is_some() {
+            self.send_up(conn, Up::Hello(0));
+        } else {
+            self.send_payload(id, conn);
+        }
+    }
+
+    fn send_payload(&mut self, id: CallId, conn: ConnId) {
+        let Some(call) = self.calls.get(id) else { return };
+        let up = match (&call.request.payload, call.send) {
+            (_, SendMode::HalfHeaders) => Up::Partial,
+            (Payload::Raw(text), _) => Up::Raw(text.clone()),
+            (Payload::Http(_), send) => {
+                let Some(head) = call.head.clone() else { return };
+                let line = call.line;
+                let exchange = self.exchanges.insert(Exchange {
+                    line,
+                    caller: Caller::Call,
+                    head,
+                    complete: send == SendMode::Whole,
+                    worker: Worker::Nobody,
+                    response: None,
+                    answerer: None,
+                });
+                if let Some(call) = self.calls.get_mut(id) {
+                    call.exchange = Some(exchange);
+                }
+                Up::Request(exchange)
+            }
+        };
+        self.send_up(conn, up);
+    }
+
+    /// The connection did not come about.
+    pub(super) fn call_connect_failed(&mut self, id: CallId, error: ConnectError) {
+        if let Some(call) = self.calls.get_mut(id) {
+            call.conn = None;
+        }
+        let fate = match error {
+            ConnectError::Refused | ConnectError::Unreachable => Fate::Refused,
+            ConnectError::Dropped => Fate::Timeout,
+        };
+        self.end_call(id, Ending::bare(fate));
+    }
+
+    /// The client's patience ends.
+    pub(super) fn call_impatient(&mut self, id: CallId, fate: Fate) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        let partial = call.partial.take();
+        let mut ending = Ending::bare(fate);
+        if let Some((response, who)) = partial {
+            ending.response = Some(response);
+            ending.workload = who;
+        }
+        self.end_call(id, ending);
+    }
+
+    /// Something arrives at the client.
+    pub(super) fn call_bytes(&mut self, id: CallId, conn: ConnId, down: Down) {
+        match down {
+            Down::Hello(_, result) => self.call_greeted(id, conn, *result),
+            Down::Response(exchange) => self.call_response(id, exchange),
+            Down::Raw(text, who) => {
+                let mut ending = Ending::bare(Fate::Ok);
+                ending.answer = Some(text);
+                ending.workload = who;
+                self.end_call(id, ending);
+            }
+            Down::Reset(..) => self.end_call(id, Ending::bare(Fate::Reset)),
+            Down::Close(kind) => {
+                self.forget(conn);
+                self.call_closed(id, kind);
+            }
+        }
+    }
+
+    fn call_greeted(
+        &mut self,
+        id: CallId,
+        conn: ConnId,
+        result: Result<mesh_core::tls::TlsSession, super::state::HelloError>,
+    ) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        match result {
+            Ok(session) => {
+                call.tls = Some(Ok(session));
+                self.send_payload(id, conn);
+            }
+            Err(error) => {
+                call.tls = Some(Err(words::hello_error(&error)));
+                self.end_call(id, Ending::bare(Fate::Reset));
+            }
+        }
+    }
+
+    fn call_response(&mut self, id: CallId, exchange: ExchangeId) {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        let Some(response) = x.response.take() else { return };
+        let who = x.answerer;
+        if response.truncated {
+            if let Some(call) = self.calls.get_mut(id) {
+                call.partial = Some((response, who));
+            }
+            return;
+        }
+        let mut ending = Ending::bare(Fate::Ok);
+        ending.response = Some(response);
+        ending.workload = who;
+        self.end_call(id, ending);
+    }
+
+    fn call_closed(&mut self, id: CallId, kind: CloseKind) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        call.conn = None;
+        // After a handshake every abnormal end looks like a reset (conformance/README.md).
+        let fate = if kind == CloseKind::Rst || matches!(call.tls, Some(Ok(_))) {
+            Fate::Reset
+        } else {
+            Fate::Closed
+        };
+        let mut ending = Ending::bare(fate);
+        if let Some((response, who)) = call.partial.take() {
+            ending.response = Some(response);
+            ending.workload = who;
+        }
+        self.end_call(id, ending);
+    }
+
+    /// The call is over: hang up and tell whoever waits.
+    fn end_call(&mut self, id: CallId, ending: Ending) {
+        let Some(call) = self.calls.remove(id) else { return };
+        if let Some(exchange) = call.exchange {
+            self.exchanges.remove(exchange);
+        }
+        if let Some(conn) = call.conn {
+            self.hang_up(conn, CloseKind::Fin);
+        }
+        match call.waiter {
+            Waiter::Traffic => {
+                let (tls, tls_alpn) = match call.tls {
+                    None => (None, None),
+                    Some(Err(why)) => (Some(Err(why)), None),
+                    Some(Ok(s)) => {
+                        let sans = s.server_certificate.map(|c| c.sans).unwrap_or_default();
+                        (Some(Ok(sans)), s.alpn)
+                    }
+                };
+                let end = ClientEnd {
+                    at_ns: self.queue.now(),
+                    fate: ending.fate,
+                    fate_also: None,
+                    response: ending.response,
+                    answer: ending.answer,
+                    workload: ending.workload,
+                    tls,
+                    tls_alpn,
+                };
+                self.root_answered(call.line.root, end);
+            }
+            Waiter::Job(job) => {
+                let good =
+                    ending.response.as_ref().is_some_and(|r| r.status < 500) || ending.answer.is_some();
+                self.job_called(job, call.fail && !good);
+            }
+        }
+        self.close_activity(call.line.root);
+    }
+}
+
+/// How a call ended.
+struct Ending {
+    fate: Fate,
+    response: Option<Response>,
+    answer: Option<Str>,
+    workload: Option<Answerer>,
+}
+
+impl Ending {
+    fn bare(fate: Fate) -> Self {
+        Ending { fate, response: None, answer: None, workload: None }
+    }
+}
+
+/// The layers and bytes of a request.
+fn content_of(request: &ClientRequest) -> Content {
+    let layers = request
+        .tls
+        .iter()
+        .map(|t| {
+            Arc::new(ClientHello {
+                sni: t.sni.clone(),
+                alpn: t.alpn.clone(),
+                certificate: t.certificate.clone(),
+                validation: t.validation.clone(),
+            })
+        })
+        .collect();
+    let bytes = match &request.payload {
+        Payload::Http(http) => FirstBytes::Http(http.protocol),
+        Payload::Raw(text) if text.is_empty() => FirstBytes::Silent,
+        Payload::Raw(text) => FirstBytes::Raw { len: text.len() as u32, newline: text.contains('\n') },
+    };
+    Content { layers, bytes }
+}
+
+/// The head a request template amounts to, `${n}` filled in.
+pub(super) fn head_of(request: &ClientRequest, number: u64) -> Option<Arc<RequestHead>> {
+    let Payload::Http(http) = &request.payload else { return None };
+    let fill = |text: &Str| {
+        if text.contains("${n}") {
+            Str::from(text.replace("${n}", &number.to_string()))
+        } else {
+            text.clone()
+        }
+    };
+    let mut headers = http.headers.clone();
+    for (_, value) in &mut headers.0 {
+        *value = fill(value);
+    }
+    Some(Arc::new(RequestHead {
+        method: http.method.clone(),
+        scheme: http.scheme.clone(),
+        authority: http.authority.as_ref().map(fill),
+        path: fill(&http.path),
+        protocol: http.protocol,
+        headers,
+        body_bytes: http.body_bytes,
+    }))
+}

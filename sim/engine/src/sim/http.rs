@@ -1,0 +1,427 @@
+//! The HTTP connection manager: requests arrive, the core decides, answers leave, one line is logged.
+
+use std::sync::Arc;
+
+use mesh_core::Str;
+use mesh_core::cx::{Cx, Step, TraceSink};
+use mesh_core::decide::{self, HttpDecision, HttpOutcome};
+use mesh_core::ids::OriginId;
+use mesh_core::ir::RouteAction;
+use mesh_core::request::RequestHead;
+use mesh_core::response::{LocalReply, ResponseFlag};
+
+use super::hop::{blank_hop, rbac_names};
+use super::mesh::cluster_of;
+use super::state::{
+    Answerer, Attempt, CloseKind, ConnId, Down, ExchangeId, HelloError, HttpSide, RouterState, Stream,
+    StreamId, Up, Worker,
+};
+use super::{Event, Sim};
+use crate::draws::{At, Chance, mix};
+use crate::record::{Hop, LogKind, Response};
+use crate::world::ProxyId;
+
+impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
+    /// Bytes arrive at a connection manager.
+    pub(super) fn http_bytes(&mut self, id: ConnId, side: &Arc<HttpSide>, up: Up) {
+        match up {
+            Up::Request(exchange) => self.new_stream(id, side, exchange),
+            Up::Hello(depth) => {
+                // A ClientHello where HTTP is expected: the codec answers 400 in the clear and closes.
+                self.codec_error(id, side);
+                self.send_down(id, Down::Hello(depth, Box::new(Err(HelloError::NotTls))));
+                self.drop_server(id, CloseKind::Fin);
+            }
+            Up::Raw(_) => {
+                self.codec_error(id, side);
+                self.send_down(id, Down::Raw("HTTP/1.1 400 Bad Request".into(), None));
+                self.drop_server(id, CloseKind::Fin);
+            }
+            Up::Partial => {}
+            Up::Cancel(exchange) => {
+                if let Some(Worker::Stream(stream)) = self.exchanges.get(exchange).map(|x| x.worker) {
+                    self.downstream_gone(stream, ResponseFlag::DR, "http2.remote_reset");
+                }
+            }
+            Up::Close(_) => {
+                let streams = self.conns.get(id).map(|c| c.streams.clone()).unwrap_or_default();
+                for stream in streams {
+                    self.downstream_gone(stream, ResponseFlag::DC, "downstream_remote_disconnect");
+                }
+                self.forget(id);
+            }
+        }
+    }
+
+    /// Bytes that are no HTTP (semantics: envoy-routing 9.4): a line is logged, nothing was routed.
+    fn codec_error(&mut self, id: ConnId, side: &HttpSide) {
+        let Some(conn) = self.conns.get(id) else { return };
+        let line = conn.line;
+        let reply = decide::not_http();
+        let mut hop = self.hop_of_side(side, line, LogKind::Http, self.queue.now());
+        hop.code = Some(reply.status);
+        hop.details = Some(reply.details);
+        if let Some(flag) = reply.flag {
+            hop.flags.insert(flag);
+        }
+        hop.protocol = Some(mesh_core::request::Protocol::Http11);
+        self.write_hop(line, hop);
+    }
+
+    /// The parts of a line that the connection fixes.
+    pub(super) fn hop_of_side(
+        &self,
+        side: &HttpSide,
+        line: super::state::Lineage,
+        kind: LogKind,
+        start_ns: u64,
+    ) -> Hop {
+        let mut hop = blank_hop(
+            ProxyId(side.proxy),
+            side.side,
+            kind,
+            line,
+            start_ns,
+            side.connection.destination,
+            side.connection.source,
+        );
+        hop.listener = super::admit::listener_name(&side.snapshot, side.chain.listener);
+        hop.filter_chain =
+            side.snapshot.filter_chain(side.chain).map(|c| c.name.clone()).filter(|n| !n.is_empty());
+        hop.tls = side.tls;
+        hop.peer = side.peer.principal().map(Str::from);
+        hop.sni = side.peer.sni.clone().or_else(|| side.connection.tls.as_ref().and_then(|h| h.sni.clone()));
+        hop
+    }
+
+    /// A request head is complete.
+    fn new_stream(&mut self, id: ConnId, side: &Arc<HttpSide>, exchange: ExchangeId) {
+        let Some(x) = self.exchanges.get(exchange) else { return };
+        let mut line = x.line;
+        let proxy_key = self.proxies.get(side.proxy as usize).map_or(0, |p| p.key);
+        line.key = mix(line.key, proxy_key ^ side.side as u64);
+        let complete = x.complete;
+        let mut head: RequestHead = x.head.as_ref().clone();
+        let now = self.queue.now();
+        let tokens = Arc::clone(&self.plan.tokens);
+        let mut draws = At { key: line.key, chance: &mut self.chance };
+        let mut cx = Cx { now_ns: now, draws: &mut draws, trace: &mut self.trace, tokens: tokens.as_ref() };
+        let decision =
+            decide::decide_http(&side.snapshot, side.chain, &side.connection, &side.peer, &mut head, &mut cx);
+        if let Some(taint) = &decision.taint {
+            self.taint(line.root, Some(side.proxy), taint);
+        }
+        if let Some(root) = self.roots.get_mut(line.root) {
+            root.open += 1;
+        }
+        let hop = self.reserve_hop(line);
+        let (delay, flags) = (decision.delay_ns, decision.flags);
+        let stream = self.streams.insert(Stream {
+            line,
+            side: Arc::clone(side),
+            conn: id,
+            exchange,
+            head,
+            sent: None,
+            decision,
+            start_ns: now,
+            hop,
+            complete,
+            cluster: None,
+            flags,
+            route: RouterState {
+                attempt: Attempt::None,
+                attempts: 0,
+                tried: Vec::new(),
+                host: None,
+                retry: None,
+                request_started: false,
+                routed_ns: now,
+                upstream_protocol: None,
+                upstream_tls: false,
+                upstream_peer: None,
+                upstream_failure: None,
+            },
+            answered: None,
+        });
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.streams.push(stream);
+        }
+        if let Some(x) = self.exchanges.get_mut(exchange) {
+            x.worker = Worker::Stream(stream);
+        }
+        self.arm_stream_duration(stream);
+        if delay > 0 {
+            self.queue.after(delay, Event::Delayed(stream));
+        } else {
+            self.act(stream);
+        }
+    }
+
+    /// `max_stream_duration`: counts from the stream's creation (semantics: envoy-routing 4.1). istiod sets it empty on
+    /// inbound routes, where only a gRPC request's own `grpc-timeout` then limits the stream.
+    fn arm_stream_duration(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get(id) else { return };
+        let Some(route) = stream.decision.route(&stream.side.snapshot) else { return };
+        let RouteAction::Forward(forward) = &route.action else { return };
+        let Some(configured) = forward.max_stream_duration_ns else { return };
+        let own = if stream.head.is_grpc() { grpc_timeout(&stream.head) } else { None };
+        let limit = own.unwrap_or(configured);
+        if limit > 0 {
+            self.queue.after(limit, Event::StreamDuration(id));
+        }
+    }
+
+    /// The stream outlived its maximum duration.
+    pub(super) fn stream_duration(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get(id) else { return };
+        let status = if stream.complete { 504 } else { 408 };
+        let mut reply = LocalReply::new(
+            status,
+            "max_duration_timeout",
+            "downstream duration timeout",
+            None,
+            OriginId::NONE,
+        );
+        reply.grpc_status = Some(4);
+        self.abandon_attempt(id);
+        self.reply_locally(id, reply, false);
+    }
+
+    /// An injected delay is over, or there was none: answer or route.
+    pub(super) fn act(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get(id) else { return };
+        match &stream.decision.outcome {
+            HttpOutcome::Reply(reply) => {
+                let reply = reply.clone();
+                self.reply_locally(id, reply, true);
+            }
+            HttpOutcome::Forward(_) => self.route(id),
+        }
+    }
+
+    /// The proxy answers itself. `decided` replies carry their flag in the decision already.
+    pub(super) fn reply_locally(&mut self, id: StreamId, reply: LocalReply, decided: bool) {
+        let step = reply.clone();
+        self.trace.step(|| Step::Reply(step));
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        if let Some(flag) = reply.flag
+            && !(decided && stream.flags.has(flag))
+        {
+            stream.flags.insert(flag);
+        }
+        if stream.answered.is_some() {
+            // Headers are out: the stream is reset instead.
+            stream.answered = stream.answered.take().map(|(code, _)| (code, reply.details.clone()));
+            self.reset_downstream(id);
+            return;
+        }
+        let (status, mut headers, body) = decide::local_reply_for(&stream.head, &reply);
+        decide::finalize_response(
+            &stream.side.snapshot,
+            stream.side.chain,
+            &stream.decision,
+            &stream.head,
+            &mut headers,
+            false,
+        );
+        let grpc_status = headers.first("grpc-status").and_then(|v| v.parse().ok());
+        let body_bytes = body.len() as u64;
+        let response = Response {
+            status,
+            headers,
+            grpc_status,
+            grpc_in_headers: grpc_status.is_some(),
+            body,
+            body_bytes,
+            truncated: false,
+        };
+        let close = reply.close.then_some(CloseKind::Fin);
+        self.respond(id, response, None, reply.details, close);
+    }
+
+    /// An answer leaves downstream and ends the stream.
+    pub(super) fn respond(
+        &mut self,
+        id: StreamId,
+        response: Response,
+        who: Option<Answerer>,
+        details: Str,
+        close: Option<CloseKind>,
+    ) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        let (conn, exchange) = (stream.conn, stream.exchange);
+        stream.answered = Some((response.status, details));
+        let (bytes, grpc, truncated) = (response.body_bytes, response.grpc_status, response.truncated);
+        if let Some(x) = self.exchanges.get_mut(exchange) {
+            x.response = Some(response);
+            x.answerer = who;
+        }
+        self.send_down(conn, Down::Response(exchange));
+        if truncated {
+            return;
+        }
+        self.end_stream(id, bytes, grpc);
+        if let Some(kind) = close {
+            self.drop_server(conn, kind);
+        }
+    }
+
+    /// Resets the downstream stream after its headers were sent.
+    pub(super) fn reset_downstream(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get(id) else { return };
+        let (conn, exchange) = (stream.conn, stream.exchange);
+        let h2 = stream.head.protocol == mesh_core::request::Protocol::Http2;
+        self.end_stream(id, 3, None);
+        if h2 {
+            self.send_down(conn, Down::Reset(exchange, false));
+        } else {
+            // FIN now, the socket stays for `delayed_close_timeout` (semantics: envoy-routing 9.8).
+            self.drop_server(conn, CloseKind::Fin);
+        }
+    }
+
+    /// The client left (semantics: envoy-routing 9.7).
+    fn downstream_gone(&mut self, id: StreamId, flag: ResponseFlag, details: &str) {
+        self.abandon_attempt(id);
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        stream.flags.insert(flag);
+        let code = stream.answered.as_ref().map_or(0, |(code, _)| *code);
+        stream.answered = Some((code, details.into()));
+        self.end_stream(id, 0, None);
+    }
+
+    /// Writes the line and forgets the stream.
+    fn end_stream(&mut self, id: StreamId, bytes_sent: u64, grpc_status: Option<u32>) {
+        self.finish_retry(id);
+        let Some(stream) = self.streams.remove(id) else { return };
+        if let Some(conn) = self.conns.get_mut(stream.conn) {
+            conn.streams.retain(|s| *s != id);
+        }
+        self.count_stream(&stream);
+        if stream.hop.is_some() {
+            let hop = self.hop_of_stream(&stream, bytes_sent, grpc_status);
+            self.fill_hop(stream.line, stream.hop, hop);
+        }
+        self.close_activity(stream.line.root);
+    }
+
+    fn count_stream(&mut self, stream: &Stream) {
+        let side = stream.side.side;
+        self.note_first(stream.line, side, stream.flags, stream.cluster, stream.route.attempts);
+        let code = stream.answered.as_ref().map_or(0, |(code, _)| *code);
+        let duration = self.queue.now() - stream.start_ns;
+        if let Some(cluster) = stream.cluster {
+            self.tally.edge(cluster, stream.flags, code, stream.route.attempts, duration);
+        }
+        if let HttpOutcome::Reply(reply) = &stream.decision.outcome
+            && let Some(policy) = reply.details.strip_prefix("rbac_access_denied_matched_policy[")
+        {
+            let denier = self.tally.denier(policy.strip_suffix(']').unwrap_or(policy));
+            if let Some(root) = self.roots.get_mut(stream.line.root)
+                && stream.line.call == 0
+                && !stream.line.shadow
+            {
+                root.summary.denied = Some(denier);
+            }
+        }
+    }
+
+    fn hop_of_stream(&self, stream: &Stream, bytes_sent: u64, grpc_status: Option<u32>) -> Hop {
+        let side = &stream.side;
+        let mut hop = self.hop_of_side(side, stream.line, LogKind::Http, stream.start_ns);
+        let decision = &stream.decision;
+        let logged = stream.sent.as_deref().unwrap_or(&stream.head);
+        let original = self.exchanges.get(stream.exchange).map(|x| x.head.path.clone());
+        hop.duration_ns = self.queue.now() - stream.start_ns;
+        let (code, details) = stream.answered.clone().unwrap_or((0, Str::default()));
+        hop.code = Some(code);
+        hop.details = Some(details);
+        hop.flags = stream.flags;
+        hop.method = Some(stream.head.method.clone());
+        hop.authority = logged.authority.clone();
+        hop.path = Some(logged.path.clone());
+        hop.original_path = logged
+            .headers
+            .first("x-envoy-original-path")
+            .map(Str::from)
+            .or(original.filter(|o| *o != logged.path));
+        hop.protocol = Some(stream.head.protocol);
+        hop.attempts = stream.route.attempts;
+        hop.bytes_sent = bytes_sent;
+        hop.bytes_received =
+            if stream.complete { stream.head.body_bytes } else { stream.head.body_bytes / 2 };
+        hop.grpc_status = grpc_status;
+        hop.upstream_failure = stream.route.upstream_failure.clone();
+        hop.upstream_tls = stream.route.upstream_tls;
+        hop.upstream_peer = stream.route.upstream_peer.clone();
+        hop.upstream_protocol = stream.route.upstream_protocol;
+        hop.virtual_host = decision.virtual_host(&side.snapshot).map(|v| v.name.clone());
+        let route = decision.route(&side.snapshot);
+        hop.route = route.map(|r| r.name.clone()).filter(|n| !n.is_empty());
+        hop.route_index = decision.route.map(|r| r.route);
+        hop.origin = origin_of(decision, &side.snapshot);
+        [hop.rbac, hop.rbac_shadow] = rbac_names(&side.snapshot, side.chain, &decision.rbac);
+        if let HttpOutcome::Forward(plan) = &decision.outcome {
+            hop.cluster = Some(plan.cluster);
+            hop.cluster_name = Some(cluster_of(&side.snapshot, plan.cluster).name.clone());
+            hop.timeout_ns = plan.timeout_ns;
+        }
+        if let Some(RouteAction::Forward(forward)) = route.map(|r| &r.action) {
+            hop.retries = forward.retry.as_ref().map_or(0, |r| r.num_retries);
+            if hop.cluster_name.is_none() {
+                hop.cluster_name = named_cluster(forward, decision);
+            }
+        }
+        if let (Some(cluster), Some(host)) = (stream.cluster, stream.route.host)
+            && let Some(host) = self.clusters.get(cluster as usize).and_then(|c| c.state.host(host))
+        {
+            hop.upstream_host = host.address.socket();
+            hop.upstream_workload = Some(host.workload.clone()).filter(|w| !w.is_empty());
+        }
+        hop
+    }
+}
+
+/// The cluster of a route whose request never reached it (fault aborts log it, a missing cluster does not).
+fn named_cluster(forward: &mesh_core::ir::Forward, decision: &HttpDecision) -> Option<Str> {
+    let HttpOutcome::Reply(reply) = &decision.outcome else { return None };
+    if reply.details.as_ref() != "fault_filter_abort" {
+        return None;
+    }
+    match &forward.cluster {
+        mesh_core::ir::ClusterSpecifier::Cluster(name) => Some(name.clone()),
+        mesh_core::ir::ClusterSpecifier::Weighted(_) => None,
+    }
+}
+
+/// `grpc-timeout`: at most eight digits and a unit.
+pub(super) fn grpc_timeout(head: &RequestHead) -> Option<u64> {
+    let text = head.headers.first("grpc-timeout")?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let value: u64 = digits.parse().ok()?;
+    let unit: u64 = match unit {
+        "H" => 3_600_000_000_000,
+        "M" => 60_000_000_000,
+        "S" => 1_000_000_000,
+        "m" => 1_000_000,
+        "u" => 1_000,
+        "n" => 1,
+        _ => return None,
+    };
+    value.checked_mul(unit)
+}
+
+/// The YAML behind a decision: the reply's, else the route's.
+fn origin_of(decision: &HttpDecision, snapshot: &mesh_core::ir::Snapshot) -> OriginId {
+    if let HttpOutcome::Reply(reply) = &decision.outcome
+        && reply.origin.is_some()
+    {
+        return reply.origin;
+    }
+    let Some(route) = decision.route(snapshot) else { return OriginId::NONE };
+    if route.origin.is_some() { route.origin } else { route.action_origin }
+}

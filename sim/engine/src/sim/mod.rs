@@ -1,0 +1,193 @@
+//! The event loop. One [`Sim`] is one run on one thread; its actors are the neighbouring modules.
+//!
+//! ```text
+//! traffic ─► client ─► net ─► admit ─► http ─► router ─► pool ─► net ─► admit ─► http ─► … ─► app
+//!                                  └► tcp ─────────────────────► net ─► …
+//! ```
+//! Bytes travel as [`state::Up`] and [`state::Down`] events along connections; nothing calls across machines.
+
+mod admit;
+mod app;
+mod arena;
+mod change;
+mod client;
+mod hop;
+mod http;
+mod mesh;
+mod net;
+mod pool;
+mod queue;
+mod router;
+mod state;
+mod summary;
+mod tally;
+mod tcp;
+mod traffic;
+mod words;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use mesh_core::Str;
+use mesh_core::cx::TraceSink;
+use mesh_core::ids::Nanos;
+use mesh_core::ir::Snapshot;
+
+use self::arena::Arena;
+use self::queue::Queue;
+use self::state::{
+    Call, CallId, ClusterIx, Conn, ConnId, ConnectError, Down, Exchange, Job, JobId, Owner, PodIx, ProxyIx,
+    Root, Session, Stream, StreamId, Up,
+};
+use crate::draws::{Chance, mix, name_key};
+use crate::plan::Plan;
+use crate::record::{Fate, RequestRecord};
+use crate::world::World;
+
+/// Something that happens at a time.
+enum Event {
+    Arrival(u32),
+    Connected(ConnId),
+    ConnectFailed(ConnId, ConnectError),
+    ConnectTimeout(ConnId),
+    Up(ConnId, Up),
+    Down(ConnId, Down),
+    Admitted(ConnId, Box<admit::Admitted>, Up),
+    Impatient(CallId, Fate),
+    Delayed(StreamId),
+    RouteTimeout(StreamId),
+    StreamDuration(StreamId),
+    PerTry(StreamId, u32),
+    Backoff(StreamId, u32),
+    Served(JobId),
+    BreakOff(ConnId),
+    Idle(ConnId, u32),
+    Aged(ConnId),
+    ClusterTimer(ClusterIx),
+    Configure(ProxyIx, Arc<Snapshot>),
+    Change(u32),
+}
+
+/// One run.
+pub(crate) struct Sim<'p, C, S> {
+    plan: &'p Plan,
+    world: Arc<World>,
+    queue: Queue<Event>,
+    pub(crate) chance: C,
+    pub(crate) trace: S,
+    seed_key: u64,
+    horizon_ns: Nanos,
+    keep_hops: bool,
+    /// Cluster timers in the queue: they recur for ever and keep no run alive.
+    background: usize,
+    roots: Arena<Root>,
+    calls: Arena<Call>,
+    conns: Arena<Conn>,
+    exchanges: Arena<Exchange>,
+    streams: Arena<Stream>,
+    sessions: Arena<Session>,
+    jobs: Arena<Job>,
+    pods: Vec<mesh::PodRun>,
+    pod_names: BTreeMap<Str, PodIx>,
+    by_ip: BTreeMap<IpAddr, PodIx>,
+    proxies: Vec<mesh::ProxyRun>,
+    proxy_names: BTreeMap<Str, ProxyIx>,
+    clusters: Vec<mesh::ClusterRun>,
+    pools: Vec<pool::Pool>,
+    sources: Vec<traffic::Source>,
+    tally: tally::Tally,
+    pub(crate) records: Vec<RequestRecord>,
+    connection_numbers: u64,
+    internet_accepted: u32,
+    events: u64,
+}
+
+impl<'p, C: Chance, S: TraceSink> Sim<'p, C, S> {
+    /// A run about to begin.
+    pub(crate) fn new(plan: &'p Plan, chance: C, trace: S) -> Self {
+        let window = if plan.record.window_ns == 0 { 1_000_000_000 } else { plan.record.window_ns };
+        let sources =
+            plan.traffic.iter().map(|t| traffic::Source::new(plan.seed, plan.replication, t)).collect();
+        let mut sim = Sim {
+            plan,
+            world: Arc::clone(&plan.world),
+            queue: Queue::default(),
+            chance,
+            trace,
+            seed_key: mix(mix(plan.seed, name_key("mesh")), u64::from(plan.replication)),
+            horizon_ns: plan.duration_ns,
+            keep_hops: plan.record.requests && plan.record.hops,
+            background: 0,
+            roots: Arena::default(),
+            calls: Arena::default(),
+            conns: Arena::default(),
+            exchanges: Arena::default(),
+            streams: Arena::default(),
+            sessions: Arena::default(),
+            jobs: Arena::default(),
+            pods: Vec::new(),
+            pod_names: BTreeMap::new(),
+            by_ip: BTreeMap::new(),
+            proxies: Vec::new(),
+            proxy_names: BTreeMap::new(),
+            clusters: Vec::new(),
+            pools: Vec::new(),
+            sources,
+            tally: tally::Tally::new(plan.traffic.len(), plan.world.pods.len(), window),
+            records: Vec::new(),
+            connection_numbers: 0,
+            internet_accepted: 0,
+            events: 0,
+        };
+        sim.adopt(Arc::clone(&plan.world), 0, 0);
+        sim
+    }
+
+    /// Runs to the end: until no request is left and no arrival is to come.
+    pub(crate) fn run(&mut self) {
+        // A change due at the time of an arrival comes first.
+        for (i, (at, _)) in self.plan.changes.iter().enumerate() {
+            self.queue.at(*at, Event::Change(i as u32));
+        }
+        self.start_traffic();
+        while self.queue.len() > self.background {
+            let Some(event) = self.queue.pop() else { break };
+            self.events += 1;
+            self.handle(event);
+        }
+        self.close_all();
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Arrival(traffic) => self.arrival(traffic),
+            Event::Connected(conn) => self.connected(conn),
+            Event::ConnectFailed(conn, error) => self.connect_failed(conn, error),
+            Event::ConnectTimeout(conn) => match self.conns.get(conn).map(|c| c.owner) {
+                Some(Owner::Pool(pool)) => self.pool_connect_timeout(pool, conn),
+                Some(Owner::Session(session)) => self.session_connect_timeout(session),
+                _ => {}
+            },
+            Event::Up(conn, up) => self.arrive_up(conn, up),
+            Event::Down(conn, down) => self.arrive_down(conn, down),
+            Event::Admitted(conn, admitted, up) => self.serve(conn, *admitted, up),
+            Event::Impatient(call, fate) => self.call_impatient(call, fate),
+            Event::Delayed(stream) => self.act(stream),
+            Event::RouteTimeout(stream) => self.route_timeout(stream),
+            Event::StreamDuration(stream) => self.stream_duration(stream),
+            Event::PerTry(stream, attempt) => self.per_try_timeout(stream, attempt),
+            Event::Backoff(stream, attempt) => self.backoff_over(stream, attempt),
+            Event::Served(job) => self.served(job),
+            Event::BreakOff(conn) => self.late_reset(conn),
+            Event::Idle(conn, epoch) => self.idle(conn, epoch),
+            Event::Aged(conn) => self.aged(conn),
+            Event::ClusterTimer(cluster) => {
+                self.background = self.background.saturating_sub(1);
+                self.cluster_timer(cluster);
+            }
+            Event::Configure(proxy, snapshot) => self.configure(proxy, snapshot),
+            Event::Change(change) => self.change(change),
+        }
+    }
+}

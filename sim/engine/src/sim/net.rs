@@ -1,0 +1,339 @@
+//! Connections: where an address leads, establishment, bytes in flight, ends.
+//!
+//! iptables, kube-proxy and the network in one place. What a proxy or application does with the bytes is elsewhere.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use mesh_core::cx::{Step, TraceSink};
+use mesh_core::ids::Nanos;
+use mesh_core::ir::ProxyKind;
+
+use super::state::{
+    Answerer, AppSide, CloseKind, Conn, ConnId, ConnectError, Content, Down, Lineage, Owner, PodIx, Pooled,
+    ProxyIx, Server, Target, Up,
+};
+use super::{Event, Sim};
+use crate::draws::Chance;
+use crate::plan::ConnectMode;
+use crate::record::Side;
+
+/// Who dials.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place {
+    /// An application of this pod; its sidecar may capture the connection.
+    App(PodIx),
+    /// A proxy, towards an upstream.
+    Proxy(ProxyIx),
+    /// A proxy's inbound cluster, bound to 127.0.0.6: goes to the application of its own pod.
+    Inbound(ProxyIx),
+    /// Outside the cluster.
+    Outside,
+}
+
+/// A connection to be opened.
+pub(crate) struct Dialing {
+    pub(crate) place: Place,
+    pub(crate) source: SocketAddr,
+    pub(crate) destination: SocketAddr,
+    pub(crate) content: Arc<Content>,
+    pub(crate) owner: Owner,
+    pub(crate) line: Lineage,
+}
+
+impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
+    /// Opens a connection; the owner hears of its establishment or failure by an event.
+    pub(super) fn dial(&mut self, dialing: Dialing) -> ConnId {
+        let Dialing { place, source, destination, content, owner, line } = dialing;
+        let route = self.lead(place, destination);
+        let (target, destination, fail) = match route {
+            Ok((target, to)) => (target, to, None),
+            Err(e) => (Target::Internet, destination, Some(e)),
+        };
+        let from = match place {
+            Place::App(pod) => Some(pod),
+            Place::Proxy(p) | Place::Inbound(p) => self.proxies.get(p as usize).map(|p| p.pod),
+            Place::Outside => None,
+        };
+        let (latency_ns, connect_ns) = self.distance(from, target);
+        let conn = self.conns.insert(Conn {
+            line,
+            owner,
+            source,
+            destination,
+            content,
+            target,
+            latency_ns,
+            up: false,
+            server: Server::Undecided,
+            streams: Vec::new(),
+            jobs: Vec::new(),
+            session: None,
+            pooled: Pooled::default(),
+        });
+        match fail {
+            None => self.queue.after(connect_ns, Event::Connected(conn)),
+            Some(ConnectError::Dropped) => {}
+            Some(ConnectError::Unreachable) => {
+                self.queue.after(0, Event::ConnectFailed(conn, ConnectError::Unreachable));
+            }
+            Some(error) => self.queue.after(connect_ns, Event::ConnectFailed(conn, error)),
+        }
+        conn
+    }
+
+    /// Where a connection to this address ends up (semantics: istio-networking 6.4, 6.6).
+    fn lead(&mut self, place: Place, to: SocketAddr) -> Result<(Target, SocketAddr), ConnectError> {
+        match place {
+            Place::App(pod) => {
+                let run = self.pods.get(pod as usize);
+                let captured = run.is_some_and(|r| {
+                    r.proxy.is_some()
+                        && !r.pod.gateway
+                        && r.pod.ip != to.ip()
+                        && r.pod.capture.takes_outbound(to)
+                });
+                if let (true, Some(proxy)) = (captured, run.and_then(|r| r.proxy)) {
+                    return Ok((Target::Proxy(proxy, Side::Outbound), to));
+                }
+                if to.ip().is_loopback() || run.is_some_and(|r| r.pod.ip == to.ip()) {
+                    return self.application(pod, to);
+                }
+            }
+            Place::Inbound(proxy) => {
+                let pod = self.proxies.get(proxy as usize).map(|p| p.pod);
+                let own = pod.and_then(|p| self.pods.get(p as usize)).is_some_and(|p| p.pod.ip == to.ip());
+                if let (Some(pod), true) = (pod, own || to.ip().is_loopback()) {
+                    return self.application(pod, to);
+                }
+            }
+            Place::Proxy(proxy) => {
+                if to.ip().is_loopback()
+                    && let Some(pod) = self.proxies.get(proxy as usize).map(|p| p.pod)
+                {
+                    return self.application(pod, to);
+                }
+            }
+            Place::Outside => {}
+        }
+        self.across(to)
+    }
+
+    /// A packet on the network: Service addresses become endpoints, pods are found, the rest is outside.
+    fn across(&mut self, to: SocketAddr) -> Result<(Target, SocketAddr), ConnectError> {
+        let world = Arc::clone(&self.world);
+        if let Some(endpoints) = world.vips.targets.get(&(to.ip(), to.port())) {
+            let endpoint = *endpoints.first().ok_or(ConnectError::Refused)?;
+            self.trace.step(|| Step::Note(format!("kube-proxy: {to} goes to {endpoint}").into()));
+            return self.pod_port(endpoint);
+        }
+        if world.vips.addresses.contains(&to.ip()) {
+            return Err(ConnectError::Refused);
+        }
+        self.pod_port(to)
+    }
+
+    fn pod_port(&mut self, to: SocketAddr) -> Result<(Target, SocketAddr), ConnectError> {
+        let Some(pod) = self.pod_at(to.ip()) else {
+            let inside = self.world.internet.cluster_cidrs.iter().any(|c| c.contains(&to.ip()));
+            return if inside || !self.world.internet.answers {
+                Err(ConnectError::Unreachable)
+            } else {
+                Ok((Target::Internet, to))
+            };
+        };
+        let Some(run) = self.pods.get(pod as usize) else { return Err(ConnectError::Unreachable) };
+        if let Some(proxy) = run.proxy {
+            if run.pod.gateway {
+                let listens = self.proxies.get(proxy as usize).is_some_and(|p| {
+                    p.snapshot.kind == ProxyKind::Gateway
+                        && p.snapshot.listeners.iter().any(|l| {
+                            l.pipe.is_none() && l.port == to.port() && l.ip.is_none_or(|ip| ip == to.ip())
+                        })
+                });
+                return if listens {
+                    Ok((Target::Proxy(proxy, Side::Gateway), to))
+                } else {
+                    Err(ConnectError::Refused)
+                };
+            }
+            if run.pod.capture.takes_inbound(to.port()) {
+                return Ok((Target::Proxy(proxy, Side::Inbound), to));
+            }
+        }
+        self.application(pod, to)
+    }
+
+    fn application(&self, pod: PodIx, to: SocketAddr) -> Result<(Target, SocketAddr), ConnectError> {
+        let Some(run) = self.pods.get(pod as usize) else { return Err(ConnectError::Unreachable) };
+        if run.gone {
+            return Err(ConnectError::Unreachable);
+        }
+        match run.behavior.connect {
+            ConnectMode::Refuse => Err(ConnectError::Refused),
+            ConnectMode::Drop => Err(ConnectError::Dropped),
+            ConnectMode::Accept if run.pod.ports.iter().any(|p| p.port == to.port()) => {
+                Ok((Target::App(pod), to))
+            }
+            ConnectMode::Accept => Err(ConnectError::Refused),
+        }
+    }
+
+    /// One-way latency and time to connect.
+    fn distance(&self, from: Option<PodIx>, target: Target) -> (Nanos, Nanos) {
+        let network = &self.plan.network;
+        let to = match target {
+            Target::Proxy(p, _) => self.proxies.get(p as usize).map(|p| p.pod),
+            Target::App(p) => Some(p),
+            Target::Internet => None,
+        };
+        let processing = if matches!(target, Target::Proxy(..)) { network.proxy_ns } else { 0 };
+        if from.is_some() && from == to {
+            return (processing, 0);
+        }
+        let locality = |pod: Option<PodIx>| {
+            pod.and_then(|p| self.pods.get(p as usize)).map_or("", |p| p.pod.locality.as_ref())
+        };
+        let (a, b) = (locality(from), locality(to));
+        let special = network
+            .localities
+            .iter()
+            .filter(|(x, y, _)| a.starts_with(x.as_ref()) && b.starts_with(y.as_ref()))
+            .max_by_key(|(x, y, _)| x.len() + y.len());
+        let latency = special.map_or(network.latency_ns, |(_, _, ns)| *ns);
+        (latency.saturating_add(processing), network.connect_ns)
+    }
+
+    /// The three-way handshake is over.
+    pub(super) fn connected(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        conn.up = true;
+        let (target, owner) = (conn.target, conn.owner);
+        let who = match target {
+            Target::App(pod) => Some(Answerer::Pod(pod)),
+            Target::Internet => Some(Answerer::Internet),
+            Target::Proxy(..) => None,
+        };
+        if let Some(who) = who
+            && !self.app_accepts(id, who)
+        {
+            self.connect_failed(id, ConnectError::Refused);
+            return;
+        }
+        self.owner_connected(id, owner);
+    }
+
+    /// The application's kernel accepts; false if it has stopped listening meanwhile.
+    fn app_accepts(&mut self, id: ConnId, who: Answerer) -> bool {
+        let number = match who {
+            Answerer::Pod(pod) => {
+                let Some(run) = self.pods.get_mut(pod as usize) else { return false };
+                if run.gone || run.behavior.connect != ConnectMode::Accept {
+                    return false;
+                }
+                run.accepted += 1;
+                run.conns.push(id);
+                run.accepted
+            }
+            Answerer::Internet => {
+                self.internet_accepted += 1;
+                self.internet_accepted
+            }
+        };
+        if let Some(conn) = self.conns.get_mut(id) {
+            let port = conn.destination.port();
+            conn.server = Server::App(AppSide { who, port, number, terminated: 0 });
+        }
+        true
+    }
+
+    fn owner_connected(&mut self, id: ConnId, owner: Owner) {
+        match owner {
+            Owner::Call(call) => self.call_connected(call, id),
+            Owner::Pool(pool) => self.pool_connected(pool, id),
+            Owner::Session(session) => self.session_connected(session, id),
+        }
+    }
+
+    /// The connection could not be established.
+    pub(super) fn connect_failed(&mut self, id: ConnId, error: ConnectError) {
+        let Some(conn) = self.conns.remove(id) else { return };
+        match conn.owner {
+            Owner::Call(call) => self.call_connect_failed(call, error),
+            Owner::Pool(pool) => self.pool_connect_failed(pool, id, error),
+            Owner::Session(session) => self.session_connect_failed(session, error),
+        }
+    }
+
+    /// Bytes towards the server, arriving after the latency.
+    pub(super) fn send_up(&mut self, id: ConnId, up: Up) {
+        let Some(conn) = self.conns.get(id) else { return };
+        self.queue.after(conn.latency_ns, Event::Up(id, up));
+    }
+
+    /// Bytes towards the client, arriving after the latency.
+    pub(super) fn send_down(&mut self, id: ConnId, down: Down) {
+        let Some(conn) = self.conns.get(id) else { return };
+        self.queue.after(conn.latency_ns, Event::Down(id, down));
+    }
+
+    /// Bytes reach the server's end.
+    pub(super) fn arrive_up(&mut self, id: ConnId, up: Up) {
+        let Some(conn) = self.conns.get(id) else { return };
+        match conn.server.clone() {
+            Server::Undecided => self.admit(id, up),
+            Server::Http(side) => self.http_bytes(id, &side, up),
+            Server::Tcp(session) => self.session_up(session, up),
+            Server::App(app) => self.app_bytes(id, app, up),
+            Server::Gone => {
+                if let Up::Close(_) = up {
+                    self.forget(id);
+                }
+            }
+        }
+    }
+
+    /// Bytes reach the client's end.
+    pub(super) fn arrive_down(&mut self, id: ConnId, down: Down) {
+        let Some(conn) = self.conns.get(id) else { return };
+        match conn.owner {
+            Owner::Call(call) => self.call_bytes(call, id, down),
+            Owner::Pool(pool) => self.pool_bytes(pool, id, down),
+            Owner::Session(session) => self.session_down(session, down),
+        }
+    }
+
+    /// The client's side gives the connection up; the server hears of it after the latency.
+    pub(super) fn hang_up(&mut self, id: ConnId, kind: CloseKind) {
+        let Some(conn) = self.conns.get(id) else { return };
+        if conn.up {
+            self.send_up(id, Up::Close(kind));
+        } else {
+            self.forget(id);
+        }
+    }
+
+    /// The server's side ends the connection: nothing it receives from now on matters.
+    pub(super) fn drop_server(&mut self, id: ConnId, kind: CloseKind) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if let Server::App(AppSide { who: Answerer::Pod(pod), .. }) = conn.server
+            && let Some(run) = self.pods.get_mut(pod as usize)
+        {
+            run.conns.retain(|c| *c != id);
+        }
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.server = Server::Gone;
+        }
+        self.send_down(id, Down::Close(kind));
+    }
+
+    /// Both ends know that the connection is over.
+    pub(super) fn forget(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.remove(id)
+            && let Server::App(AppSide { who: Answerer::Pod(pod), .. }) = conn.server
+            && let Some(run) = self.pods.get_mut(pod as usize)
+        {
+            run.conns.retain(|c| *c != id);
+        }
+    }
+}

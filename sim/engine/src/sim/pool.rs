@@ -1,0 +1,578 @@
+//! HTTP connection pools of a proxy: one per (cluster, host, protocol, TLS) (semantics: envoy-upstream 6.2, 7).
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use mesh_core::Str;
+use mesh_core::cx::TraceSink;
+use mesh_core::ids::{HostId, Nanos};
+use mesh_core::request::{FirstBytes, Protocol, RequestHead};
+use mesh_core::tls::ClientHello;
+use mesh_core::upstream::{ResetReason, UpstreamEvent};
+
+use super::mesh::cluster_of;
+use super::net::{Dialing, Place};
+use super::state::{
+    Attempt, AttemptReset, Caller, CloseKind, ClusterIx, ConnId, ConnectError, Content, Down, Exchange,
+    ExchangeId, HelloError, Lineage, Owner, PoolIx, StreamId, Up, Worker,
+};
+use super::words;
+use super::{Event, Sim};
+use crate::draws::Chance;
+
+/// What requests may share connections.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PoolKey {
+    pub(crate) cluster: ClusterIx,
+    pub(crate) host: HostId,
+    pub(crate) protocol: Protocol,
+    pub(crate) hello: Option<ClientHello>,
+    /// The client certificate's secret does not exist: no connection ever works.
+    pub(crate) missing: bool,
+}
+
+/// A request that wants a connection.
+pub(crate) struct Ticket {
+    pub(crate) caller: Caller,
+    pub(crate) line: Lineage,
+    pub(crate) head: Arc<RequestHead>,
+    pub(crate) complete: bool,
+}
+
+/// A pool.
+pub(crate) struct Pool {
+    key: PoolKey,
+    content: Arc<Content>,
+    pending: VecDeque<Ticket>,
+    /// Connections with room, the most recently freed last.
+    ready: Vec<ConnId>,
+    connecting: Vec<ConnId>,
+    /// Connections of any state.
+    all: Vec<ConnId>,
+}
+
+impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
+    /// The pool for a key, created on first use.
+    pub(super) fn pool_of(&mut self, key: PoolKey) -> PoolIx {
+        let Some(run) = self.clusters.get_mut(key.cluster as usize) else { return 0 };
+        let at = key.host.index();
+        if run.pools.len() <= at {
+            run.pools.resize_with(at + 1, Vec::new);
+        }
+        let known = run.pools.get(at).and_then(|pools| {
+            pools.iter().copied().find(|ix| self.pools.get(*ix as usize).is_some_and(|p| p.key == key))
+        });
+        if let Some(ix) = known {
+            return ix;
+        }
+        let ix = self.pools.len() as PoolIx;
+        if let Some(pools) = run.pools.get_mut(at) {
+            pools.push(ix);
+        }
+        let layers = key.hello.iter().map(|h| Arc::new(h.clone())).collect();
+        let content = Arc::new(Content { layers, bytes: FirstBytes::Http(key.protocol) });
+        self.pools.push(Pool {
+            key,
+            content,
+            pending: VecDeque::new(),
+            ready: Vec::new(),
+            connecting: Vec::new(),
+            all: Vec::new(),
+        });
+        ix
+    }
+
+    /// A request arrives at the pool of the chosen host.
+    pub(super) fn pool_request(&mut self, ix: PoolIx, ticket: Ticket) {
+        let Some(pool) = self.pools.get_mut(ix as usize) else { return };
+        if let Some(conn) = pool.ready.last().copied() {
+            self.attach(ix, conn, ticket);
+            return;
+        }
+        let (cluster, host) = (pool.key.cluster, pool.key.host);
+        let Some(run) = self.clusters.get_mut(cluster as usize) else { return };
+        let (snapshot, id) = run.config();
+        if !run.state.try_pending(cluster_of(&snapshot, id)) {
+            self.refuse(ticket);
+            return;
+        }
+        if let Caller::Attempt(stream, _) = ticket.caller
+            && let Some(stream) = self.streams.get_mut(stream)
+        {
+            stream.route.attempt = Attempt::Pending(ix);
+        }
+        if let Some(pool) = self.pools.get_mut(ix as usize) {
+            pool.pending.push_back(ticket);
+        }
+        self.try_connect(ix, host);
+    }
+
+    /// A breaker said no.
+    fn refuse(&mut self, ticket: Ticket) {
+        let reset = AttemptReset { reason: ResetReason::Overflow, transport: None };
+        self.fail_ticket(ticket, reset);
+    }
+
+    fn fail_ticket(&mut self, ticket: Ticket, reset: AttemptReset) {
+        match ticket.caller {
+            Caller::Attempt(stream, attempt) => self.attempt_reset(stream, attempt, reset),
+            Caller::Mirror(cluster, host) => {
+                let event = match reset.reason {
+                    ResetReason::Overflow => None,
+                    ResetReason::ConnectionTimeout => Some(UpstreamEvent::ConnectTimeout),
+                    _ => Some(UpstreamEvent::ConnectFailure),
+                };
+                self.copy_done(ticket.line.root, cluster, host, event);
+            }
+            Caller::Call => {}
+        }
+    }
+
+    /// Opens connections while there are more waiting requests than connections on their way.
+    fn try_connect(&mut self, ix: PoolIx, host: HostId) {
+        for _ in 0..3 {
+            let Some(pool) = self.pools.get(ix as usize) else { return };
+            let Some(run) = self.clusters.get_mut(pool.key.cluster as usize) else { return };
+            let (snapshot, id) = run.config();
+            let cluster = cluster_of(&snapshot, id);
+            let per_connection = streams_per_connection(pool.key.protocol, cluster.max_concurrent_streams);
+            let capacity = pool.connecting.len() as u64 * u64::from(per_connection);
+            if pool.pending.len() as u64 <= capacity {
+                return;
+            }
+            if !run.state.may_connect(cluster, pool.all.is_empty()) {
+                return;
+            }
+            self.open_pooled(ix, host, cluster.connect_timeout_ns, cluster.max_connection_duration_ns);
+        }
+    }
+
+    fn open_pooled(&mut self, ix: PoolIx, host: HostId, timeout: Nanos, max_age: Option<Nanos>) {
+        let Some(pool) = self.pools.get_mut(ix as usize) else { return };
+        let (cluster, content, missing) = (pool.key.cluster, Arc::clone(&pool.content), pool.key.missing);
+        let Some(line) = pool.pending.back().map(|t| t.line) else { return };
+        let Some(run) = self.clusters.get_mut(cluster as usize) else { return };
+        run.state.connection_opened(host);
+        self.tally.connected(cluster);
+        let (snapshot, id) = run.config();
+        let bind = cluster_of(&snapshot, id).upstream_bind;
+        let proxy = run.proxy;
+        let address = run.state.host(host).and_then(|h| h.address.socket());
+        let own =
+            self.proxies.get(proxy as usize).and_then(|p| self.pods.get(p.pod as usize)).map(|p| p.pod.ip);
+        let place = if bind.is_some() { Place::Inbound(proxy) } else { Place::Proxy(proxy) };
+        self.connection_numbers = self.connection_numbers.wrapping_add(1);
+        let port = 10_000 + (self.connection_numbers % 50_000) as u16;
+        let ip = bind.or(own).unwrap_or(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+        let source = SocketAddr::new(ip, port);
+        // A pipe has no address to dial; loopback port 0 is never listened on.
+        let destination =
+            address.unwrap_or(SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0));
+        let conn = self.dial(Dialing { place, source, destination, content, owner: Owner::Pool(ix), line });
+        if let Some(pool) = self.pools.get_mut(ix as usize) {
+            pool.connecting.push(conn);
+            pool.all.push(conn);
+        }
+        if missing {
+            self.queue.after(0, Event::ConnectFailed(conn, ConnectError::Unreachable));
+        } else if timeout > 0 {
+            self.queue.after(timeout, Event::ConnectTimeout(conn));
+        }
+        if let Some(age) = max_age {
+            self.queue.after(age, Event::Aged(conn));
+        }
+    }
+
+    /// TCP is up; with TLS the handshake follows, else the connection is ready.
+    pub(super) fn pool_connected(&mut self, ix: PoolIx, conn: ConnId) {
+        let tls = self.pools.get(ix as usize).is_some_and(|p| p.key.hello.is_some());
+        if tls {
+            self.send_up(conn, Up::Hello(0));
+        } else {
+            self.pool_ready(ix, conn);
+        }
+    }
+
+    /// A connection is established.
+    fn pool_ready(&mut self, ix: PoolIx, conn: ConnId) {
+        let Some(pool) = self.pools.get_mut(ix as usize) else { return };
+        pool.connecting.retain(|c| *c != conn);
+        if let Some(c) = self.conns.get_mut(conn) {
+            c.pooled.idle_since = self.queue.now();
+        }
+        if let Some(pool) = self.pools.get_mut(ix as usize) {
+            pool.ready.push(conn);
+        }
+        self.serve_pending(ix);
+        self.arm_idle(ix, conn);
+        self.close_if_drained(ix, conn);
+    }
+
+    /// Gives ready connections to waiting requests, oldest first.
+    fn serve_pending(&mut self, ix: PoolIx) {
+        loop {
+            let Some(pool) = self.pools.get_mut(ix as usize) else { return };
+            let Some(conn) = pool.ready.last().copied() else { return };
+            let Some(ticket) = pool.pending.pop_front() else { return };
+            let (cluster, host) = (pool.key.cluster, pool.key.host);
+            if let Some(run) = self.clusters.get_mut(cluster as usize) {
+                run.state.release_pending(host);
+            }
+            self.attach(ix, conn, ticket);
+        }
+    }
+
+    /// A request gets a connection.
+    fn attach(&mut self, ix: PoolIx, conn: ConnId, ticket: Ticket) {
+        let Some(pool) = self.pools.get_mut(ix as usize) else { return };
+        let (cluster, host, protocol) = (pool.key.cluster, pool.key.host, pool.key.protocol);
+        let Some(run) = self.clusters.get_mut(cluster as usize) else { return };
+        let (snapshot, id) = run.config();
+        let config = cluster_of(&snapshot, id);
+        if !run.state.try_attach(config, host) {
+            self.refuse(ticket);
+            return;
+        }
+        let Ticket { caller, line, head, complete } = ticket;
+        let exchange = self.exchanges.insert(Exchange {
+            line,
+            caller,
+            head,
+            complete,
+            worker: Worker::Nobody,
+            response: None,
+            answerer: None,
+        });
+        let Some(c) = self.conns.get_mut(conn) else { return };
+        c.pooled.active.push(exchange);
+        c.pooled.served += 1;
+        c.pooled.idle_epoch = c.pooled.idle_epoch.wrapping_add(1);
+        let limit = config.max_requests_per_connection;
+        let full = c.pooled.active.len() as u64
+            >= u64::from(streams_per_connection(protocol, config.max_concurrent_streams));
+        let worn = limit > 0 && c.pooled.served >= limit;
+        c.pooled.draining |= worn;
+        if (full || worn)
+            && let Some(pool) = self.pools.get_mut(ix as usize)
+        {
+            pool.ready.retain(|r| *r != conn);
+        }
+        self.send_up(conn, Up::Request(exchange));
+        if let Caller::Attempt(stream, attempt) = caller {
+            self.attempt_attached(stream, attempt, conn, exchange);
+        }
+    }
+
+    /// A stream of the connection ended; `reusable` is false when the connection must close with it.
+    pub(super) fn release_exchange(&mut self, conn: ConnId, exchange: ExchangeId, reusable: bool) {
+        let Some(c) = self.conns.get_mut(conn) else { return };
+        let Owner::Pool(ix) = c.owner else { return };
+        let before = c.pooled.active.len();
+        c.pooled.active.retain(|x| *x != exchange);
+        if c.pooled.active.len() == before {
+            return;
+        }
+        let idle = c.pooled.active.is_empty();
+        let draining = c.pooled.draining;
+        if idle {
+            c.pooled.idle_since = self.queue.now();
+        }
+        let Some(pool) = self.pools.get_mut(ix as usize) else { return };
+        let (cluster, host) = (pool.key.cluster, pool.key.host);
+        if let Some(run) = self.clusters.get_mut(cluster as usize) {
+            run.state.detach(host);
+        }
+        if !reusable || (draining && idle) {
+            self.close_pooled(ix, conn);
+        } else if !draining {
+            if let Some(pool) = self.pools.get_mut(ix as usize) {
+                pool.ready.retain(|r| *r != conn);
+                pool.ready.push(conn);
+            }
+            self.serve_pending(ix);
+            if idle {
+                self.arm_idle(ix, conn);
+            }
+        }
+    }
+
+    /// Closes a connection from the pool's side and makes room for waiting requests.
+    fn close_pooled(&mut self, ix: PoolIx, conn: ConnId) {
+        self.hang_up(conn, CloseKind::Fin);
+        self.unlist(ix, conn);
+        // From now on what arrives on it is nobody's.
+        if let Some(c) = self.conns.get_mut(conn) {
+            c.pooled.active.clear();
+            c.pooled.draining = true;
+            c.pooled.idle_epoch = u32::MAX;
+        }
+        self.reconnect(ix);
+    }
+
+    /// The connection is no longer part of its pool.
+    fn unlist(&mut self, ix: PoolIx, conn: ConnId) {
+        let Some(pool) = self.pools.get_mut(ix as usize) else { return };
+        pool.ready.retain(|r| *r != conn);
+        pool.connecting.retain(|r| *r != conn);
+        pool.all.retain(|r| *r != conn);
+        let (cluster, host) = (pool.key.cluster, pool.key.host);
+        if let Some(run) = self.clusters.get_mut(cluster as usize) {
+            run.state.connection_closed(host);
+        }
+    }
+
+    fn reconnect(&mut self, ix: PoolIx) {
+        let Some(pool) = self.pools.get(ix as usize) else { return };
+        if !pool.pending.is_empty() {
+            let host = pool.key.host;
+            self.try_connect(ix, host);
+        }
+    }
+
+    /// The connection could not be established.
+    pub(super) fn pool_connect_failed(&mut self, ix: PoolIx, conn: ConnId, error: ConnectError) {
+        let address = self.pool_address(ix);
+        let transport = words::connect_error(error, &address);
+        self.fail_connecting(ix, conn, AttemptReset { reason: ResetReason::ConnectionFailure, transport });
+    }
+
+    fn pool_address(&self, ix: PoolIx) -> String {
+        let key = self.pools.get(ix as usize).map(|p| (p.key.cluster, p.key.host));
+        let host = key.and_then(|(c, h)| self.clusters.get(c as usize)?.state.host(h));
+        host.map(|h| h.address.text()).unwrap_or_default()
+    }
+
+    /// `connect_timeout` is over: TCP or TLS is still not done.
+    pub(super) fn pool_connect_timeout(&mut self, ix: PoolIx, conn: ConnId) {
+        let connecting = self.pools.get(ix as usize).is_some_and(|p| p.connecting.contains(&conn));
+        if !connecting {
+            return;
+        }
+        self.hang_up(conn, CloseKind::Fin);
+        self.fail_connecting(
+            ix,
+            conn,
+            AttemptReset { reason: ResetReason::ConnectionTimeout, transport: None },
+        );
+    }
+
+    /// Every waiting request of the pool fails with the connection, newest first (semantics: envoy-upstream 7.4).
+    fn fail_connecting(&mut self, ix: PoolIx, conn: ConnId, reset: AttemptReset) {
+        self.unlist(ix, conn);
+        let Some(pool) = self.pools.get_mut(ix as usize) else { return };
+        let (cluster, host) = (pool.key.cluster, pool.key.host);
+        let failed: Vec<Ticket> = pool.pending.drain(..).rev().collect();
+        if let Some(run) = self.clusters.get_mut(cluster as usize) {
+            for _ in &failed {
+                run.state.release_pending(host);
+            }
+        }
+        for ticket in failed {
+            self.fail_ticket(ticket, reset.clone());
+        }
+    }
+
+    /// A waiting request gives up; its connection, if one is on its way, stays.
+    pub(super) fn pool_cancel(&mut self, ix: PoolIx, stream: StreamId, attempt: u32) {
+        let Some(pool) = self.pools.get_mut(ix as usize) else { return };
+        let (cluster, host) = (pool.key.cluster, pool.key.host);
+        let before = pool.pending.len();
+        pool.pending.retain(|t| !matches!(t.caller, Caller::Attempt(s, a) if s == stream && a == attempt));
+        if pool.pending.len() < before
+            && let Some(run) = self.clusters.get_mut(cluster as usize)
+        {
+            run.state.release_pending(host);
+        }
+    }
+
+    /// Something arrives on a pooled connection.
+    pub(super) fn pool_bytes(&mut self, ix: PoolIx, conn: ConnId, down: Down) {
+        match down {
+            Down::Hello(_, result) => match *result {
+                Ok(session) => {
+                    let connecting =
+                        self.pools.get(ix as usize).is_some_and(|p| p.connecting.contains(&conn));
+                    if let Some(c) = self.conns.get_mut(conn) {
+                        c.session = Some(session);
+                    }
+                    if connecting {
+                        self.pool_ready(ix, conn);
+                    }
+                }
+                Err(error) => self.pool_hello_failed(ix, conn, &error),
+            },
+            Down::Response(exchange) => self.pool_response(conn, exchange),
+            Down::Raw(..) => self.pool_garbage(ix, conn),
+            Down::Reset(exchange, refused) => {
+                let reason =
+                    if refused { ResetReason::RemoteRefusedStream } else { ResetReason::RemoteReset };
+                self.release_exchange(conn, exchange, true);
+                self.exchange_reset(exchange, AttemptReset { reason, transport: None });
+            }
+            Down::Close(_) => self.pool_lost(ix, conn, ResetReason::ConnectionTermination),
+        }
+    }
+
+    fn pool_hello_failed(&mut self, ix: PoolIx, conn: ConnId, error: &HelloError) {
+        let connecting = self.pools.get(ix as usize).is_some_and(|p| p.connecting.contains(&conn));
+        if !connecting {
+            return;
+        }
+        self.hang_up(conn, CloseKind::Fin);
+        let transport: Option<Str> = Some(words::hello_error(error));
+        self.fail_connecting(ix, conn, AttemptReset { reason: ResetReason::ConnectionFailure, transport });
+    }
+
+    /// Bytes that are no HTTP response.
+    fn pool_garbage(&mut self, ix: PoolIx, conn: ConnId) {
+        self.hang_up(conn, CloseKind::Fin);
+        self.pool_lost(ix, conn, ResetReason::ProtocolError);
+    }
+
+    /// The server ended the connection: its streams are reset.
+    fn pool_lost(&mut self, ix: PoolIx, conn: ConnId, reason: ResetReason) {
+        let Some(c) = self.conns.get_mut(conn) else { return };
+        let listed = c.pooled.idle_epoch != u32::MAX;
+        let active = std::mem::take(&mut c.pooled.active);
+        let connecting = self.pools.get(ix as usize).is_some_and(|p| p.connecting.contains(&conn));
+        self.forget(conn);
+        if !listed {
+            return;
+        }
+        if connecting {
+            let transport = Some(words::hello_error(&HelloError::Reset));
+            self.fail_connecting(
+                ix,
+                conn,
+                AttemptReset { reason: ResetReason::ConnectionFailure, transport },
+            );
+            return;
+        }
+        self.unlist(ix, conn);
+        let host = self.pools.get(ix as usize).map(|p| (p.key.cluster, p.key.host));
+        if let Some((cluster, host)) = host
+            && let Some(run) = self.clusters.get_mut(cluster as usize)
+        {
+            for _ in &active {
+                run.state.detach(host);
+            }
+        }
+        self.reconnect(ix);
+        for exchange in active {
+            self.exchange_reset(exchange, AttemptReset { reason, transport: None });
+        }
+    }
+
+    /// A response reaches the pool's side.
+    fn pool_response(&mut self, conn: ConnId, exchange: ExchangeId) {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        let (caller, who, line) = (x.caller, x.answerer, x.line);
+        let Some(response) = x.response.take() else { return };
+        let (truncated, status) = (response.truncated, response.status);
+        let reusable = match caller {
+            Caller::Attempt(stream, attempt) => {
+                let current = self.streams.get(stream).is_some_and(|s| s.route.attempts == attempt);
+                if !current { true } else { self.attempt_response(stream, response, who) }
+            }
+            Caller::Mirror(cluster, host) => {
+                if truncated {
+                    return;
+                }
+                self.copy_done(line.root, cluster, host, Some(UpstreamEvent::Status(status)));
+                true
+            }
+            Caller::Call => true,
+        };
+        if truncated && reusable {
+            // The body is still to come, or rather its end.
+            return;
+        }
+        let reusable =
+            reusable || self.exchanges.get(exchange).is_some_and(|x| x.head.protocol == Protocol::Http2);
+        self.release_exchange(conn, exchange, reusable);
+        self.exchanges.remove(exchange);
+    }
+
+    fn exchange_reset(&mut self, exchange: ExchangeId, reset: AttemptReset) {
+        let Some(x) = self.exchanges.remove(exchange) else { return };
+        match x.caller {
+            Caller::Attempt(stream, attempt) => self.attempt_reset(stream, attempt, reset),
+            Caller::Mirror(cluster, host) => {
+                self.copy_done(x.line.root, cluster, host, Some(UpstreamEvent::ResetBeforeHeaders));
+            }
+            Caller::Call => {}
+        }
+    }
+
+    /// Starts the idle timer of a connection without streams.
+    fn arm_idle(&mut self, ix: PoolIx, conn: ConnId) {
+        let Some(pool) = self.pools.get(ix as usize) else { return };
+        let Some(run) = self.clusters.get(pool.key.cluster as usize) else { return };
+        let timeout = cluster_of(&run.snapshot, run.id).idle_timeout_ns;
+        let Some(c) = self.conns.get(conn) else { return };
+        let due = self.queue.now().saturating_add(timeout);
+        // Timers beyond the run would only fill the queue.
+        if timeout == 0 || !c.pooled.active.is_empty() || due > self.horizon_ns {
+            return;
+        }
+        self.queue.at(due, Event::Idle(conn, c.pooled.idle_epoch));
+    }
+
+    /// An idle timer fires.
+    pub(super) fn idle(&mut self, conn: ConnId, epoch: u32) {
+        let Some(c) = self.conns.get(conn) else { return };
+        let Owner::Pool(ix) = c.owner else { return };
+        if c.pooled.idle_epoch == epoch && c.pooled.active.is_empty() {
+            self.close_pooled(ix, conn);
+        }
+    }
+
+    /// A connection reached its maximum age.
+    pub(super) fn aged(&mut self, conn: ConnId) {
+        let Some(c) = self.conns.get(conn) else { return };
+        if let Owner::Pool(ix) = c.owner {
+            self.drain_conn(ix, conn);
+        }
+    }
+
+    /// No new streams; closes when idle.
+    fn drain_conn(&mut self, ix: PoolIx, conn: ConnId) {
+        let Some(c) = self.conns.get_mut(conn) else { return };
+        c.pooled.draining = true;
+        if let Some(pool) = self.pools.get_mut(ix as usize) {
+            if pool.connecting.contains(&conn) {
+                return;
+            }
+            pool.ready.retain(|r| *r != conn);
+        }
+        self.close_if_drained(ix, conn);
+    }
+
+    fn close_if_drained(&mut self, ix: PoolIx, conn: ConnId) {
+        let done = self.conns.get(conn).is_some_and(|c| {
+            c.pooled.draining && c.pooled.active.is_empty() && c.pooled.idle_epoch != u32::MAX
+        });
+        if done {
+            self.close_pooled(ix, conn);
+        }
+    }
+
+    /// Drains all pools of a host: it was ejected or left (semantics: envoy-upstream 7.6).
+    pub(super) fn drain_host(&mut self, cluster: ClusterIx, host: HostId) {
+        let pools = self.clusters.get(cluster as usize).and_then(|c| c.pools.get(host.index())).cloned();
+        for ix in pools.unwrap_or_default() {
+            let conns = self.pools.get(ix as usize).map(|p| p.all.clone()).unwrap_or_default();
+            for conn in conns {
+                self.drain_conn(ix, conn);
+            }
+        }
+    }
+}
+
+fn streams_per_connection(protocol: Protocol, configured: u32) -> u32 {
+    match protocol {
+        Protocol::Http2 => configured.max(1),
+        Protocol::Http10 | Protocol::Http11 => 1,
+    }
+}

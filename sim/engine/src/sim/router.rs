@@ -1,0 +1,529 @@
+//! The router: attempts, hosts, timeouts, retries, mirrors (semantics: envoy-routing 3.9, 4, 5, 7).
+
+use std::sync::Arc;
+
+use mesh_core::Str;
+use mesh_core::cx::{Step, TraceSink};
+use mesh_core::decide::{self, ForwardPlan, HttpOutcome};
+use mesh_core::ids::OriginId;
+use mesh_core::ir::{Forward, RetryPolicy, RouteAction, UpstreamProtocol};
+use mesh_core::request::{Protocol, RequestHead};
+use mesh_core::response::{LocalReply, ResponseFlag};
+use mesh_core::tls::ClientHello;
+use mesh_core::upstream::{
+    AttemptOutcome, PickContext, ResetReason, RetryDecision, RetryState, UpstreamEvent,
+};
+
+use super::mesh::cluster_of;
+use super::pool::{PoolKey, Ticket};
+use super::state::{
+    Answerer, Attempt, AttemptReset, Caller, ClusterIx, ConnId, ExchangeId, Stream, StreamId, Up,
+};
+use super::words;
+use super::{Event, Sim};
+use crate::draws::{At, Chance, mix};
+use crate::record::Response;
+
+fn plan_of(stream: &Stream) -> Option<&ForwardPlan> {
+    match &stream.decision.outcome {
+        HttpOutcome::Forward(plan) => Some(plan),
+        HttpOutcome::Reply(_) => None,
+    }
+}
+
+fn forward_of(stream: &Stream) -> Option<&Forward> {
+    match &stream.decision.route(&stream.side.snapshot)?.action {
+        RouteAction::Forward(forward) => Some(forward),
+        _ => None,
+    }
+}
+
+fn policy_of(stream: &Stream) -> Option<&RetryPolicy> {
+    forward_of(stream)?.retry.as_ref()
+}
+
+impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
+    /// The router takes over: timers, mirrors, the first attempt.
+    pub(super) fn route(&mut self, id: StreamId) {
+        let now = self.queue.now();
+        let Some(stream) = self.streams.get(id) else { return };
+        let Some(plan) = plan_of(stream) else { return };
+        let (proxy, snapshot, cluster) = (stream.side.proxy, Arc::clone(&stream.side.snapshot), plan.cluster);
+        let (timeout, mirrors, complete, root) =
+            (plan.timeout_ns, plan.mirrors, stream.complete, stream.line.root);
+        let retry = policy_of(stream).map(RetryState::new);
+        let Some(ix) = self.cluster_ix(proxy, &snapshot, cluster) else { return };
+        for taint in &cluster_of(&snapshot, cluster).taints {
+            self.taint(root, Some(proxy), taint);
+        }
+        if let Some(stream) = self.streams.get_mut(id) {
+            stream.cluster = Some(ix);
+            stream.route.retry = retry;
+            stream.route.routed_ns = now;
+        }
+        if timeout > 0 && complete {
+            self.queue.after(timeout, Event::RouteTimeout(id));
+        }
+        self.try_once(id);
+        if mirrors != 0 {
+            self.mirror(id, mirrors);
+        }
+    }
+
+    /// Picks a host and asks its pool for a connection.
+    fn try_once(&mut self, id: StreamId) {
+        let now = self.queue.now();
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        let Some(ix) = stream.cluster else { return };
+        let attempt = stream.route.attempts + 1;
+        let hash = plan_of(stream).and_then(|p| p.hash);
+        let tried = std::mem::take(&mut stream.route.tried);
+        let context = PickContext {
+            hash,
+            attempt: u16::try_from(attempt).unwrap_or(u16::MAX),
+            tried: &tried,
+            retry: policy_of(stream),
+            original_dst: Some(stream.side.connection.destination),
+        };
+        let Some(run) = self.clusters.get_mut(ix as usize) else { return };
+        let (snapshot, cluster) = run.config();
+        let mut draws = At { key: stream.line.key, chance: &mut self.chance };
+        let host = run.state.pick(cluster_of(&snapshot, cluster), &context, now, &mut draws);
+        self.arm_cluster(ix);
+        if let Some(stream) = self.streams.get_mut(id) {
+            stream.route.tried = tried;
+        }
+        let Some(host) = host else {
+            let reply = LocalReply::new(
+                503,
+                "no_healthy_upstream",
+                words::NO_HEALTHY_UPSTREAM,
+                Some(ResponseFlag::UH),
+                OriginId::NONE,
+            );
+            if let Some(stream) = self.streams.get_mut(id) {
+                stream.route.host = None;
+            }
+            self.reply_locally(id, reply, false);
+            return;
+        };
+        self.send_attempt(id, ix, host, attempt);
+    }
+
+    fn send_attempt(&mut self, id: StreamId, ix: ClusterIx, host: mesh_core::ids::HostId, attempt: u32) {
+        let Some(run) = self.clusters.get(ix as usize) else { return };
+        let Some(chosen) = run.state.host(host) else { return };
+        let (hostname, istio, address) =
+            (chosen.hostname.clone(), chosen.tls_mode_istio, chosen.address.text());
+        let origin = chosen.origin;
+        self.trace.step(|| Step::Host(address.into(), format!("attempt {attempt}").into(), origin));
+        let (snapshot, cluster) = run.config();
+        let cluster = cluster_of(&snapshot, cluster);
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        stream.route.attempts = attempt;
+        stream.route.host = Some(host);
+        stream.route.tried.push(host);
+        stream.route.upstream_failure = None;
+        let Some(proxy) = self.proxies.get(stream.side.proxy as usize) else { return };
+        let mut head = decide::finalize_request(
+            &stream.side.snapshot,
+            stream.side.chain,
+            &stream.side.connection,
+            &stream.side.peer,
+            &proxy.identity,
+            &stream.decision,
+            attempt,
+            &stream.head,
+        );
+        let auto = forward_of(stream).is_some_and(|f| f.host_rewrite == mesh_core::ir::HostRewrite::Auto);
+        if auto && !hostname.is_empty() {
+            head.authority = Some(hostname);
+        }
+        let protocol = match cluster.protocol {
+            UpstreamProtocol::Http1 => Protocol::Http11,
+            UpstreamProtocol::Http2 => Protocol::Http2,
+            UpstreamProtocol::Downstream if stream.head.protocol == Protocol::Http2 => Protocol::Http2,
+            UpstreamProtocol::Downstream => Protocol::Http11,
+        };
+        head.protocol = protocol;
+        let hello: Option<ClientHello> = decide::client_hello(
+            cluster,
+            istio,
+            stream.side.istio_alpn,
+            Some(protocol),
+            head.authority.as_deref(),
+            &proxy.identity,
+        );
+        stream.route.upstream_protocol = Some(protocol);
+        let head = Arc::new(head);
+        stream.sent = Some(Arc::clone(&head));
+        let missing = decide::missing_client_secret(cluster, istio).is_some();
+        let mut line = stream.line;
+        line.key = mix(line.key, 0x100 + u64::from(attempt));
+        let complete = stream.complete;
+        let ticket = Ticket { caller: Caller::Attempt(id, attempt), line, head, complete };
+        self.tally.attempt(ix, host);
+        let pool = self.pool_of(PoolKey { cluster: ix, host, protocol, hello, missing });
+        self.pool_request(pool, ticket);
+    }
+
+    /// The pool gave a connection: the attempt is under way.
+    pub(super) fn attempt_attached(
+        &mut self,
+        id: StreamId,
+        attempt: u32,
+        conn: ConnId,
+        exchange: ExchangeId,
+    ) {
+        let (tls, peer) = match self.conns.get(conn).and_then(|c| c.session.as_ref()) {
+            None => (false, None),
+            Some(s) => (true, s.server_certificate.as_ref().and_then(|c| c.sans.first().cloned())),
+        };
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        if stream.route.attempts != attempt {
+            return;
+        }
+        stream.route.attempt = Attempt::Active(conn, exchange);
+        stream.route.request_started = true;
+        stream.route.upstream_tls = tls;
+        stream.route.upstream_peer = peer;
+        let per_try = plan_of(stream).map_or(0, |p| p.per_try_timeout_ns);
+        let complete = stream.complete;
+        self.upstream_event(id, UpstreamEvent::PoolReady);
+        if per_try > 0 && complete {
+            self.queue.after(per_try, Event::PerTry(id, attempt));
+        }
+    }
+
+    /// Tells the detector of the stream's current host.
+    fn upstream_event(&mut self, id: StreamId, event: UpstreamEvent) {
+        let Some(stream) = self.streams.get(id) else { return };
+        if let (Some(ix), Some(host)) = (stream.cluster, stream.route.host) {
+            let key = mix(stream.line.key, u64::from(stream.route.attempts));
+            self.host_event(ix, host, event, key);
+        }
+    }
+
+    /// Tells a cluster's detector what happened at a host.
+    pub(super) fn host_event(
+        &mut self,
+        ix: ClusterIx,
+        host: mesh_core::ids::HostId,
+        event: UpstreamEvent,
+        key: u64,
+    ) {
+        let now = self.queue.now();
+        let Some(run) = self.clusters.get_mut(ix as usize) else { return };
+        let (snapshot, id) = run.config();
+        let mut draws = At { key, chance: &mut self.chance };
+        let mut events = Vec::new();
+        run.state.on_event(cluster_of(&snapshot, id), host, event, now, &mut draws, &mut |e| events.push(e));
+        if !events.is_empty() {
+            self.note_outliers(ix, &events);
+        }
+        self.arm_cluster(ix);
+    }
+
+    /// Asks the retry policy; true = a retry is scheduled.
+    fn retry(&mut self, id: StreamId, outcome: AttemptOutcome) -> bool {
+        let Some(stream) = self.streams.get_mut(id) else { return false };
+        if stream.answered.is_some() {
+            return false;
+        }
+        let (Some(ix), Some(mut retry)) = (stream.cluster, stream.route.retry.take()) else { return false };
+        let side = Arc::clone(&stream.side);
+        let key = stream.line.key;
+        let policy = match stream.decision.route(&side.snapshot).map(|r| &r.action) {
+            Some(RouteAction::Forward(f)) => f.retry.as_ref(),
+            _ => None,
+        };
+        let (Some(policy), Some(run)) = (policy, self.clusters.get_mut(ix as usize)) else { return false };
+        let (snapshot, cluster) = run.config();
+        let mut draws = At { key, chance: &mut self.chance };
+        let decision =
+            retry.decide(policy, outcome, cluster_of(&snapshot, cluster), &mut run.state, &mut draws);
+        let Some(stream) = self.streams.get_mut(id) else { return false };
+        stream.route.retry = Some(retry);
+        match decision {
+            RetryDecision::Retry { backoff_ns } => {
+                stream.route.attempt = Attempt::Backoff;
+                let attempt = stream.route.attempts;
+                self.tally.retried(ix);
+                self.queue.after(backoff_ns, Event::Backoff(id, attempt));
+                true
+            }
+            RetryDecision::NoRetry { flag } => {
+                if let Some(flag) = flag {
+                    stream.flags.insert(flag);
+                }
+                false
+            }
+        }
+    }
+
+    /// The back-off is over.
+    pub(super) fn backoff_over(&mut self, id: StreamId, attempt: u32) {
+        let Some(stream) = self.streams.get(id) else { return };
+        if stream.route.attempts == attempt && matches!(stream.route.attempt, Attempt::Backoff) {
+            self.try_once(id);
+        }
+    }
+
+    /// The retry slot, if one is held, goes back.
+    pub(super) fn finish_retry(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        if let (Some(ix), Some(mut retry)) = (stream.cluster, stream.route.retry.take())
+            && let Some(run) = self.clusters.get_mut(ix as usize)
+        {
+            retry.finish(&mut run.state);
+        }
+    }
+
+    /// An answer from upstream. Returns whether the connection can be used again.
+    pub(super) fn attempt_response(
+        &mut self,
+        id: StreamId,
+        response: Response,
+        who: Option<Answerer>,
+    ) -> bool {
+        let Some(stream) = self.streams.get(id) else { return true };
+        let grpc = stream.head.is_grpc();
+        let in_headers = response.grpc_status.filter(|_| grpc && response.grpc_in_headers);
+        let status = response.status;
+        let event = match in_headers {
+            Some(grpc_status) => UpstreamEvent::GrpcStatus { status, grpc_status },
+            None => UpstreamEvent::Status(status),
+        };
+        self.upstream_event(id, event);
+        let outcome = AttemptOutcome::Headers {
+            status: response.status,
+            grpc_status: in_headers,
+            rate_limited: response.headers.has("x-envoy-ratelimited"),
+        };
+        if self.retry(id, outcome) {
+            // The old stream is reset unless the response has ended with its headers (semantics: envoy-upstream 7.5).
+            return response.body_bytes == 0 && !response.truncated;
+        }
+        let Some(stream) = self.streams.get_mut(id) else { return true };
+        let truncated = response.truncated;
+        if !truncated {
+            stream.route.attempt = Attempt::None;
+        }
+        let mut response = response;
+        decide::finalize_response(
+            &stream.side.snapshot,
+            stream.side.chain,
+            &stream.decision,
+            &stream.head,
+            &mut response.headers,
+            true,
+        );
+        self.respond(id, response, who, "via_upstream".into(), None);
+        true
+    }
+
+    /// The attempt ended without (complete) answer.
+    pub(super) fn attempt_reset(&mut self, id: StreamId, attempt: u32, reset: AttemptReset) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        if stream.route.attempts != attempt {
+            return;
+        }
+        let answered = stream.answered.is_some();
+        stream.route.attempt = Attempt::None;
+        stream.route.upstream_failure = reset.transport.clone();
+        let event = match reset.reason {
+            ResetReason::Overflow => None,
+            _ if answered => Some(UpstreamEvent::ResetAfterHeaders),
+            ResetReason::ConnectionFailure => Some(UpstreamEvent::ConnectFailure),
+            ResetReason::ConnectionTimeout => Some(UpstreamEvent::ConnectTimeout),
+            ResetReason::ProtocolError => Some(UpstreamEvent::ProtocolError),
+            ResetReason::ConnectionTermination
+            | ResetReason::RemoteReset
+            | ResetReason::RemoteRefusedStream => Some(UpstreamEvent::ResetBeforeHeaders),
+        };
+        if let Some(event) = event {
+            self.upstream_event(id, event);
+        }
+        if answered {
+            self.broken_answer(id, &reset);
+            return;
+        }
+        let Some(stream) = self.streams.get(id) else { return };
+        let request_started = stream.route.request_started;
+        if self.retry(id, AttemptOutcome::Reset { reason: reset.reason, request_started }) {
+            return;
+        }
+        let Some(stream) = self.streams.get(id) else { return };
+        let (flag, status, text) = words::reset(reset.reason);
+        let details = words::reset_details(true, text, reset.transport.as_ref());
+        let body = words::reset_body(stream.route.attempts > 1, text);
+        let mut reply = LocalReply::new(status, &details, &body, Some(flag), OriginId::NONE);
+        if reset.reason == ResetReason::Overflow {
+            reply.headers.push(("x-envoy-overloaded".into(), "true".into()));
+        }
+        self.reply_locally(id, reply, false);
+    }
+
+    /// The body broke off after the headers were forwarded.
+    fn broken_answer(&mut self, id: StreamId, reset: &AttemptReset) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        // HTTP/1 with a promised length: a protocol error whatever ended the connection (semantics: envoy-routing 7.2).
+        let reason = match reset.reason {
+            ResetReason::ConnectionTermination => ResetReason::ProtocolError,
+            other => other,
+        };
+        let (flag, _, text) = words::reset(reason);
+        stream.flags.insert(flag);
+        let details = words::reset_details(false, text, reset.transport.as_ref());
+        stream.answered = stream.answered.take().map(|(code, _)| (code, details));
+        self.reset_downstream(id);
+    }
+
+    /// The route's timeout.
+    pub(super) fn route_timeout(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get(id) else { return };
+        if matches!(stream.route.attempt, Attempt::Active(..)) && stream.answered.is_none() {
+            self.upstream_event(id, UpstreamEvent::GlobalTimeout);
+        }
+        self.abandon_attempt(id);
+        self.reply_timeout(id, "response_timeout");
+    }
+
+    fn reply_timeout(&mut self, id: StreamId, details: &str) {
+        let body = "upstream request timeout";
+        let reply = LocalReply::new(504, details, body, Some(ResponseFlag::UT), OriginId::NONE);
+        self.reply_locally(id, reply, false);
+    }
+
+    /// The per-try timeout of an attempt.
+    pub(super) fn per_try_timeout(&mut self, id: StreamId, attempt: u32) {
+        let Some(stream) = self.streams.get(id) else { return };
+        let current = stream.route.attempts == attempt && matches!(stream.route.attempt, Attempt::Active(..));
+        if !current || stream.answered.is_some() {
+            return;
+        }
+        self.upstream_event(id, UpstreamEvent::PerTryTimeout);
+        self.abandon_attempt(id);
+        if !self.retry(id, AttemptOutcome::PerTryTimeout) {
+            self.reply_timeout(id, "upstream_per_try_timeout");
+        }
+    }
+
+    /// Cancels whatever the current attempt is doing.
+    pub(super) fn abandon_attempt(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        let attempts = stream.route.attempts;
+        match std::mem::replace(&mut stream.route.attempt, Attempt::None) {
+            Attempt::None | Attempt::Backoff => {}
+            Attempt::Pending(pool) => self.pool_cancel(pool, id, attempts),
+            Attempt::Active(conn, exchange) => self.cancel_exchange(conn, exchange),
+        }
+    }
+
+    /// Resets a stream on an upstream connection: RST_STREAM, or the end of an HTTP/1 connection.
+    pub(super) fn cancel_exchange(&mut self, conn: ConnId, exchange: ExchangeId) {
+        let h2 = self.exchanges.get(exchange).is_some_and(|x| x.head.protocol == Protocol::Http2);
+        if h2 {
+            self.send_up(conn, Up::Cancel(exchange));
+            self.release_exchange(conn, exchange, true);
+        } else {
+            self.release_exchange(conn, exchange, false);
+        }
+        if !h2 {
+            self.exchanges.remove(exchange);
+        }
+    }
+
+    /// Sends the copies of the mirror policies that fired (semantics: envoy-routing 3.9).
+    fn mirror(&mut self, id: StreamId, mirrors: u64) {
+        let Some(stream) = self.streams.get(id) else { return };
+        let Some(forward) = forward_of(stream) else { return };
+        let (proxy, side) = (stream.side.proxy, Arc::clone(&stream.side));
+        // After request mutation: with a host that could not be picked there is still a finished head.
+        let copy = stream.sent.clone().unwrap_or_else(|| Arc::new(stream.head.clone()));
+        let base = stream.line;
+        let fired: Vec<(usize, Str)> = forward
+            .mirrors
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| *i < 64 && mirrors >> i & 1 == 1)
+            .map(|(i, m)| (i, m.cluster.clone()))
+            .collect();
+        for (i, name) in fired {
+            let Some(cluster) = side.snapshot.cluster_by_name(&name) else { continue };
+            let Some(ix) = self.cluster_ix(proxy, &side.snapshot, cluster) else { continue };
+            let line = super::state::Lineage { shadow: true, key: mix(base.key, 0x200 + i as u64), ..base };
+            let mut head: RequestHead = copy.as_ref().clone();
+            head.headers.set("x-envoy-internal", "true");
+            let own = self
+                .proxies
+                .get(proxy as usize)
+                .and_then(|p| self.pods.get(p.pod as usize))
+                .map(|p| p.pod.ip);
+            if let Some(own) = own {
+                let xff = match head.headers.first("x-forwarded-for") {
+                    Some(before) => format!("{before},{own}"),
+                    None => own.to_string(),
+                };
+                head.headers.set("x-forwarded-for", &xff);
+            }
+            self.send_copy(ix, head, line, side.istio_alpn, side.connection.destination);
+        }
+    }
+
+    fn send_copy(
+        &mut self,
+        ix: ClusterIx,
+        mut head: RequestHead,
+        line: super::state::Lineage,
+        istio_alpn: bool,
+        original_dst: std::net::SocketAddr,
+    ) {
+        let now = self.queue.now();
+        let Some(run) = self.clusters.get_mut(ix as usize) else { return };
+        let (snapshot, cluster) = run.config();
+        let cluster = cluster_of(&snapshot, cluster);
+        let context =
+            PickContext { hash: None, attempt: 1, tried: &[], retry: None, original_dst: Some(original_dst) };
+        let mut draws = At { key: line.key, chance: &mut self.chance };
+        let Some(host) = run.state.pick(cluster, &context, now, &mut draws) else { return };
+        let istio = run.state.host(host).is_some_and(|h| h.tls_mode_istio);
+        let Some(proxy) = self.proxies.get(run.proxy as usize) else { return };
+        let protocol = match cluster.protocol {
+            UpstreamProtocol::Http2 => Protocol::Http2,
+            UpstreamProtocol::Downstream if head.protocol == Protocol::Http2 => Protocol::Http2,
+            _ => Protocol::Http11,
+        };
+        head.protocol = protocol;
+        let hello = decide::client_hello(
+            cluster,
+            istio,
+            istio_alpn,
+            Some(protocol),
+            head.authority.as_deref(),
+            &proxy.identity,
+        );
+        let missing = decide::missing_client_secret(cluster, istio).is_some();
+        if let Some(root) = self.roots.get_mut(line.root) {
+            root.open += 1;
+        }
+        let ticket = Ticket { caller: Caller::Mirror(ix, host), line, head: Arc::new(head), complete: true };
+        self.tally.attempt(ix, host);
+        let pool = self.pool_of(PoolKey { cluster: ix, host, protocol, hello, missing });
+        self.pool_request(pool, ticket);
+    }
+
+    /// A mirror copy is over; only the detector of its cluster cares.
+    pub(super) fn copy_done(
+        &mut self,
+        root: super::state::RootId,
+        ix: ClusterIx,
+        host: mesh_core::ids::HostId,
+        event: Option<UpstreamEvent>,
+    ) {
+        if let Some(event) = event {
+            self.host_event(ix, host, event, u64::from(ix));
+        }
+        self.close_activity(root);
+    }
+}

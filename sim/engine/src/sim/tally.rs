@@ -1,0 +1,197 @@
+//! Counting: what aggregates keep of requests, clusters and pods while a run goes on.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use mesh_core::Str;
+use mesh_core::ids::{HostId, Nanos};
+use mesh_core::response::Flags;
+
+use super::state::{Answerer, ClientEnd, ClusterIx, PodIx, Summary};
+use crate::record::Fate;
+use crate::stats::{Ejection, Window, latency_histogram};
+
+/// Counts of one traffic source, by index.
+pub(crate) struct TrafficTally {
+    pub(crate) requests: u64,
+    pub(crate) status: BTreeMap<u16, u64>,
+    pub(crate) fates: BTreeMap<Fate, u64>,
+    pub(crate) flags: BTreeMap<Flags, u64>,
+    pub(crate) clusters: Vec<u64>,
+    pub(crate) pods: Vec<u64>,
+    pub(crate) internet: u64,
+    pub(crate) denials: BTreeMap<u32, u64>,
+    pub(crate) attempts: BTreeMap<u32, u64>,
+    pub(crate) unknown: u64,
+    pub(crate) latency: Histogram<u64>,
+    pub(crate) windows: Vec<Window>,
+}
+
+/// Counts of one cluster of one proxy.
+pub(crate) struct ClusterTally {
+    pub(crate) requests: u64,
+    pub(crate) hosts: Vec<u64>,
+    pub(crate) status: BTreeMap<u16, u64>,
+    pub(crate) flags: BTreeMap<Flags, u64>,
+    pub(crate) retries: u64,
+    pub(crate) connections: u64,
+    pub(crate) latency: Histogram<u32>,
+}
+
+/// All counts of a run.
+pub(crate) struct Tally {
+    pub(crate) traffic: Vec<TrafficTally>,
+    pub(crate) clusters: Vec<ClusterTally>,
+    pub(crate) ejections: Vec<Ejection>,
+    pub(crate) deniers: Vec<Str>,
+    window_ns: Nanos,
+}
+
+impl Tally {
+    pub(super) fn new(traffic: usize, pods: usize, window_ns: Nanos) -> Tally {
+        let one = || TrafficTally {
+            requests: 0,
+            status: BTreeMap::new(),
+            fates: BTreeMap::new(),
+            flags: BTreeMap::new(),
+            clusters: Vec::new(),
+            pods: vec![0; pods],
+            internet: 0,
+            denials: BTreeMap::new(),
+            attempts: BTreeMap::new(),
+            unknown: 0,
+            latency: latency_histogram(3),
+            windows: Vec::new(),
+        };
+        Tally {
+            traffic: (0..traffic).map(|_| one()).collect(),
+            clusters: Vec::new(),
+            ejections: Vec::new(),
+            deniers: Vec::new(),
+            window_ns: window_ns.max(1),
+        }
+    }
+
+    /// The world has more pods now.
+    pub(super) fn grow(&mut self, pods: usize) {
+        for t in &mut self.traffic {
+            t.pods.resize(pods.max(t.pods.len()), 0);
+        }
+    }
+
+    pub(super) fn add_cluster(&mut self) {
+        self.clusters.push(ClusterTally {
+            requests: 0,
+            hosts: Vec::new(),
+            status: BTreeMap::new(),
+            flags: BTreeMap::new(),
+            retries: 0,
+            connections: 0,
+            latency: latency_histogram(2),
+        });
+    }
+
+    /// Index of a policy that denied something.
+    pub(super) fn denier(&mut self, name: &str) -> u32 {
+        let at = self.deniers.iter().position(|d| d.as_ref() == name);
+        at.unwrap_or_else(|| {
+            self.deniers.push(name.into());
+            self.deniers.len() - 1
+        }) as u32
+    }
+
+    /// An attempt goes to a host.
+    pub(super) fn attempt(&mut self, cluster: ClusterIx, host: HostId) {
+        let Some(t) = self.clusters.get_mut(cluster as usize) else { return };
+        if t.hosts.len() <= host.index() {
+            t.hosts.resize(host.index() + 1, 0);
+        }
+        if let Some(n) = t.hosts.get_mut(host.index()) {
+            *n += 1;
+        }
+    }
+
+    pub(super) fn retried(&mut self, cluster: ClusterIx) {
+        if let Some(t) = self.clusters.get_mut(cluster as usize) {
+            t.retries += 1;
+        }
+    }
+
+    pub(super) fn connected(&mut self, cluster: ClusterIx) {
+        if let Some(t) = self.clusters.get_mut(cluster as usize) {
+            t.connections += 1;
+        }
+    }
+
+    /// A stream or session of a cluster ended.
+    pub(super) fn edge(
+        &mut self,
+        cluster: ClusterIx,
+        flags: Flags,
+        code: u16,
+        _attempts: u32,
+        duration: Nanos,
+    ) {
+        let Some(t) = self.clusters.get_mut(cluster as usize) else { return };
+        t.requests += 1;
+        *t.status.entry(code).or_default() += 1;
+        *t.flags.entry(flags).or_default() += 1;
+        t.latency.saturating_record(duration);
+    }
+
+    /// A request of a traffic source ended.
+    pub(super) fn request(
+        &mut self,
+        traffic: u32,
+        start: Nanos,
+        end: &ClientEnd,
+        summary: Summary,
+        unknown: bool,
+    ) {
+        let window = (start / self.window_ns) as usize;
+        let Some(t) = self.traffic.get_mut(traffic as usize) else { return };
+        t.requests += 1;
+        let status = end.response.as_ref().map_or(0, |r| r.status);
+        *t.status.entry(status).or_default() += 1;
+        *t.fates.entry(end.fate).or_default() += 1;
+        t.unknown += u64::from(unknown);
+        if let Some(first) = summary.first {
+            *t.flags.entry(first.flags).or_default() += 1;
+            *t.attempts.entry(first.attempts).or_default() += 1;
+            if let Some(cluster) = first.cluster {
+                bump(&mut t.clusters, cluster);
+            }
+        }
+        if let Some(denier) = summary.denied {
+            *t.denials.entry(denier).or_default() += 1;
+        }
+        match end.workload {
+            Some(Answerer::Pod(pod)) => bump(&mut t.pods, pod),
+            Some(Answerer::Internet) => t.internet += 1,
+            None => {}
+        }
+        let answered = end.fate == Fate::Ok;
+        if answered {
+            t.latency.saturating_record(end.at_ns - start);
+        }
+        let grpc_good = end.response.as_ref().is_none_or(|r| r.grpc_status.is_none_or(|g| g == 0));
+        let success = answered && grpc_good && status < 500;
+        if t.windows.len() <= window {
+            t.windows.resize(window + 1, Window::default());
+        }
+        if let Some(w) = t.windows.get_mut(window) {
+            w.requests += 1;
+            w.success += u64::from(success);
+        }
+    }
+}
+
+fn bump(counts: &mut Vec<u64>, at: PodIx) {
+    let at = at as usize;
+    if counts.len() <= at {
+        counts.resize(at + 1, 0);
+    }
+    if let Some(n) = counts.get_mut(at) {
+        *n += 1;
+    }
+}

@@ -1,0 +1,4 @@
+//! The engine through its public API, on meshes built by hand.
+
+mod fixture;
+mod walk;
