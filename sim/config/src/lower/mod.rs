@@ -17,18 +17,212 @@
 //! Not here: whether the YAML is acceptable (`schema`, `webhook`), what exists in the mesh (`mesh`), what a request would
 //! do (`mesh_core`).
 
+pub mod class;
+pub mod cluster;
+pub mod context;
 pub mod destination_rule;
+pub mod endpoint;
 pub mod hosts;
+pub mod http_connection_manager;
 pub mod origin;
+pub mod outbound;
 pub mod regexes;
 pub mod security;
+pub mod sidecar_scope;
 pub mod virtual_service;
+pub mod visibility;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mesh_core::OriginId;
+use mesh_core::index::SnapshotIndex;
+use mesh_core::ir::{ProxyKind as CoreKind, Snapshot};
+
+use crate::diagnostic::ObjectRef;
+use crate::inventory::{Effect, Inventory};
+use crate::mesh::Mesh;
+use crate::mesh::proxy::{Proxy, ProxyId, ProxyKind};
+use crate::mesh::registry::CLUSTER_DOMAIN;
+use crate::resource::mesh_config::MeshOutboundTrafficMode;
+use crate::resource::meta::Object;
+use crate::resource::sidecar::Sidecar;
+use crate::source::Span;
+use class::ProxyClass;
+pub use context::Ctx;
+use origin::{Origin, OriginTable};
+use sidecar_scope::SidecarScope;
 
 /// What every translation uses: places and compiled patterns.
 #[derive(Debug, Default)]
 pub struct Tools {
     /// Places in the YAML.
-    pub origins: origin::OriginTable,
+    pub origins: OriginTable,
     /// Patterns.
     pub regexes: regexes::Regexes,
+}
+
+/// The mesh's configuration, filed for lookups.
+#[derive(Debug)]
+pub struct Indexes {
+    /// Services by visibility and host.
+    pub services: visibility::ServiceIndex,
+    /// VirtualServices by gateway and visibility.
+    pub virtual_services: virtual_service::Index,
+    /// DestinationRules by namespace and host.
+    pub destination_rules: destination_rule::Index,
+    /// PeerAuthentications by scope.
+    pub peer_authentication: security::peer_authentication::Index,
+    /// Sidecars in conflict order.
+    pub sidecars: Vec<Arc<Object<Sidecar>>>,
+    /// Unknown destinations where no Sidecar says otherwise.
+    pub outbound_mode: MeshOutboundTrafficMode,
+}
+
+/// Namespace and, for sidecars, the Sidecar (namespace, name) behind a scope.
+type ScopeKey = (ProxyKind, String, Option<(String, String)>);
+
+/// A mesh ready to be lowered: `snapshot` says what istiod would send to a proxy. Scopes and snapshots are made when
+/// first asked for and kept; asking from several threads gives the same.
+pub struct Lowering {
+    /// The mesh.
+    pub mesh: Arc<Mesh>,
+    /// Its configuration, filed.
+    pub indexes: Indexes,
+    /// Places and patterns.
+    pub tools: Tools,
+    scopes: Mutex<BTreeMap<ScopeKey, Arc<SidecarScope>>>,
+    snapshots: Mutex<BTreeMap<ProxyClass, Arc<Snapshot>>>,
+}
+
+impl Lowering {
+    /// Files the configuration of a mesh.
+    #[must_use]
+    pub fn new(mesh: Arc<Mesh>) -> Self {
+        Lowering {
+            indexes: indexes(&mesh),
+            tools: Tools { origins: OriginTable::new(documents(&mesh.inventory)), ..Tools::default() },
+            scopes: Mutex::default(),
+            snapshots: Mutex::default(),
+            mesh,
+        }
+    }
+
+    /// What istiod would send to a proxy. Proxies of one class share it. `None` if there is no such proxy.
+    #[must_use]
+    pub fn snapshot(&self, proxy: ProxyId) -> Option<Arc<Snapshot>> {
+        let proxy = self.mesh.proxy(proxy)?;
+        let cx = self.context(proxy);
+        let class = ProxyClass::new(&self.mesh, &cx.scope, proxy);
+        if let Some(known) = locked(&self.snapshots).get(&class) {
+            return Some(Arc::clone(known));
+        }
+        // Built without the lock: a second thread may build the same, the first one stored stays.
+        let built = Arc::new(snapshot(&cx));
+        Some(Arc::clone(locked(&self.snapshots).entry(class).or_insert(built)))
+    }
+
+    /// The place behind an id of any snapshot of this mesh.
+    #[must_use]
+    pub fn origin(&self, id: OriginId) -> Option<Origin> {
+        self.tools.origins.origin(id)
+    }
+
+    /// A proxy with its scope.
+    #[must_use]
+    pub fn context<'a>(&'a self, proxy: &'a Proxy) -> Ctx<'a> {
+        Ctx { lowering: self, proxy, scope: self.scope(proxy) }
+    }
+
+    fn scope(&self, proxy: &Proxy) -> Arc<SidecarScope> {
+        let namespace = &proxy.namespace;
+        let root = &self.mesh.settings.root_namespace;
+        let sidecar = match proxy.kind {
+            ProxyKind::Gateway => None,
+            ProxyKind::Sidecar => {
+                sidecar_scope::select_sidecar(&self.indexes.sidecars, root, namespace, &proxy.labels)
+            }
+        };
+        let name = sidecar.map(|s| (s.meta.namespace.clone(), s.meta.name.clone()));
+        let key = (proxy.kind, namespace.clone(), name);
+        if let Some(known) = locked(&self.scopes).get(&key) {
+            return Arc::clone(known);
+        }
+        let built = Arc::new(match proxy.kind {
+            ProxyKind::Gateway => SidecarScope::for_gateway(&self.indexes, namespace),
+            ProxyKind::Sidecar => SidecarScope::new(&self.indexes, namespace, sidecar),
+        });
+        Arc::clone(locked(&self.scopes).entry(key).or_insert(built))
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Objects of namespaces that istiod does not look at have no effect.
+fn indexes(mesh: &Mesh) -> Indexes {
+    let inventory = &mesh.inventory;
+    let settings = &mesh.settings;
+    fn seen<T>(mesh: &Mesh, list: &[Arc<Object<T>>]) -> Vec<Arc<Object<T>>> {
+        list.iter().filter(|object| mesh.is_discovered(&object.meta.namespace)).cloned().collect()
+    }
+    Indexes {
+        services: visibility::ServiceIndex::new(
+            mesh.services.iter().cloned().map(Arc::new).collect(),
+            &settings.default_service_export_to,
+        ),
+        virtual_services: virtual_service::Index::new(
+            &seen(mesh, &inventory.virtual_services),
+            &settings.default_virtual_service_export_to,
+            CLUSTER_DOMAIN,
+        ),
+        destination_rules: destination_rule::Index::new(
+            &seen(mesh, &inventory.destination_rules),
+            &settings.default_destination_rule_export_to,
+            &settings.root_namespace,
+            CLUSTER_DOMAIN,
+        ),
+        peer_authentication: security::peer_authentication::Index::new(
+            &settings.root_namespace,
+            &seen(mesh, &inventory.peer_authentications),
+        ),
+        sidecars: seen(mesh, &inventory.sidecars),
+        outbound_mode: settings.outbound_traffic_policy.mode,
+    }
+}
+
+fn documents(inventory: &Inventory) -> Vec<(Span, ObjectRef)> {
+    let known = inventory.metas().map(|(kind, meta)| {
+        let object =
+            ObjectRef { kind: kind.to_owned(), namespace: meta.namespace.clone(), name: meta.name.clone() };
+        (meta.origin, object)
+    });
+    known.chain(inventory.others.iter().map(|other| (other.raw.span, other.raw.reference()))).collect()
+}
+
+fn snapshot(cx: &Ctx<'_>) -> Snapshot {
+    let tools = &cx.lowering.tools;
+    let mut taints = http_connection_manager::unmodelled(&cx.proxy.config, &tools.origins);
+    for other in cx.lowering.mesh.inventory.others.iter().filter(|o| o.effect == Effect::Traffic) {
+        let what = format!("{} {}/{}", other.raw.kind, other.raw.namespace, other.raw.name);
+        taints.push(tools.origins.taint(what, other.raw.name_span()));
+    }
+    let mut clusters = cluster::outbound(cx, cluster::ClusterMode::Default);
+    clusters.extend(cluster::built_in::outbound(cx));
+    let mut out = Snapshot {
+        kind: if cx.is_sidecar() { CoreKind::Sidecar } else { CoreKind::Gateway },
+        listeners: Vec::new(),
+        routes: Vec::new(),
+        clusters,
+        taints,
+        index: SnapshotIndex::default(),
+    };
+    if cx.is_sidecar() {
+        let outbound = outbound::lower(cx);
+        out.listeners = outbound.listeners;
+        out.routes = outbound.routes;
+    }
+    out.seal();
+    out
 }
