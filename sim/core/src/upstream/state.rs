@@ -189,7 +189,8 @@ impl ClusterState {
         let percent = retry.and_then(|policy| {
             previous_priorities::percent(policy, context.tried, &self.hosts, &self.view, cluster)
         });
-        let scene = Scene {
+        let mut asking = Asking::new(draws, context.attempt);
+        let mut scene = Scene {
             cluster,
             view: &self.view,
             hosts: &self.hosts,
@@ -197,7 +198,10 @@ impl ClusterState {
             hash: context.hash,
             now_ns,
         };
-        let mut asking = Asking::new(draws, context.attempt);
+        if scene.hash.is_none() && scene.is_hashing() && !asking.enumerates() {
+            // One random number for all asks (Envoy: ThreadAwareLoadBalancerBase::LoadBalancerImpl::chooseHost).
+            scene.hash = Some(asking.raw());
+        }
         // Envoy: ZoneAwareLoadBalancerBase::chooseHost asks again while the predicate rejects, then takes the last.
         let extra = retry.map_or(0, |policy| policy.host_selection_max_attempts);
         let avoid = retry.is_some_and(|policy| policy.previous_hosts);
