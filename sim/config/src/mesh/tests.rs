@@ -1,5 +1,6 @@
 //! The mesh as a whole, against recorded meshes (`tests/conformance`) and small ones written here.
 
+mod dns;
 mod recorded;
 mod small;
 
