@@ -123,6 +123,20 @@ inventory! {
 }
 
 impl Inventory {
+    /// Drops the Istio resources of namespaces that istiod does not look at.
+    pub fn retain_istio(&mut self, discovered: impl Fn(&str) -> bool) {
+        self.virtual_services.retain(|o| discovered(&o.meta.namespace));
+        self.destination_rules.retain(|o| discovered(&o.meta.namespace));
+        self.gateways.retain(|o| discovered(&o.meta.namespace));
+        self.service_entries.retain(|o| discovered(&o.meta.namespace));
+        self.workload_entries.retain(|o| discovered(&o.meta.namespace));
+        self.workload_groups.retain(|o| discovered(&o.meta.namespace));
+        self.sidecars.retain(|o| discovered(&o.meta.namespace));
+        self.peer_authentications.retain(|o| discovered(&o.meta.namespace));
+        self.request_authentications.retain(|o| discovered(&o.meta.namespace));
+        self.authorization_policies.retain(|o| discovered(&o.meta.namespace));
+    }
+
     /// Sorts objects into kinds. `default_namespace` is that of namespaced objects that name none (kubectl's `-n`).
     /// An object written twice with different content is an error: in a cluster the last apply wins, and files have no order.
     pub fn new(objects: Vec<RawObject>, default_namespace: &str) -> (Self, Vec<Diagnostic>) {

@@ -102,8 +102,9 @@ impl Mesh {
         if let Some(found) = self.resolve_in_cluster(name, depth) {
             return found;
         }
-        let ours = name == CLUSTER_DOMAIN || name.ends_with(&format!(".{CLUSTER_DOMAIN}"));
-        if ours { Answer::NoSuchName } else { Answer::External(name.to_owned()) }
+        // No public name is a single label, and nobody else answers for the cluster's domain.
+        let ours = !name.contains('.') || name.ends_with(&format!(".{CLUSTER_DOMAIN}"));
+        if ours || name == CLUSTER_DOMAIN { Answer::NoSuchName } else { Answer::External(name.to_owned()) }
     }
 
     /// A name below the cluster's domain; `None` is NXDOMAIN.

@@ -4,6 +4,7 @@
 
 use crate::decode::{DecodeCx, from_node};
 use crate::diagnostic::{Diagnostic, ObjectRef, Stage, codes};
+use crate::document::RawObject;
 use crate::inventory::{Effect, Inventory};
 use crate::resource::mesh_config::MeshConfig;
 use crate::resource::proxy_config::ProxyConfig;
@@ -27,6 +28,7 @@ pub(super) fn of_manifests(inventory: &Inventory, out: &mut Vec<Diagnostic>) -> 
             layers.extend(config);
             out.extend(problems);
         }
+        out.extend(installation_values(&other.raw));
     }
     let named =
         inventory.config_maps.iter().filter(|c| c.meta.name == "istio" && c.spec.data.contains_key("mesh"));
@@ -44,6 +46,34 @@ pub(super) fn of_manifests(inventory: &Inventory, out: &mut Vec<Diagnostic>) -> 
         out.extend(problems);
     }
     layers
+}
+
+/// Installation values that change what istiod or the injector does, beside the mesh configuration.
+const UNREAD_VALUES: [&str; 9] = [
+    "spec/values/pilot/env",
+    "spec/values/global/proxy/includeIPRanges",
+    "spec/values/global/proxy/excludeIPRanges",
+    "spec/values/global/proxy/includeInboundPorts",
+    "spec/values/global/proxy/excludeInboundPorts",
+    "spec/values/global/proxy/includeOutboundPorts",
+    "spec/values/global/proxy/excludeOutboundPorts",
+    "spec/values/global/proxy/autoInject",
+    "spec/values/sidecarInjectorWebhook",
+];
+
+/// Says which of them are given.
+fn installation_values(raw: &RawObject) -> Vec<Diagnostic> {
+    let given = |path: &&&str| raw.node.path(path).is_some_and(|n| !n.is_null());
+    UNREAD_VALUES
+        .iter()
+        .filter(given)
+        .map(|path| {
+            let at = raw.node.path(path).map_or(raw.span, Node::site);
+            let message =
+                format!("{}: not simulated; the defaults of the profile are used", path.replace('/', "."));
+            Diagnostic::warning(codes::NOT_MODELLED, Stage::Support, at, message).object(raw.reference())
+        })
+        .collect()
 }
 
 /// YAML inside a string: places are those of the object that holds it.
@@ -97,4 +127,49 @@ pub fn of_text(file: FileId, text: &str) -> (Option<MeshConfig>, Vec<Diagnostic>
         ));
     }
     (config, problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::read_text;
+    use crate::mesh::meshconfig::MeshSettings;
+
+    #[test]
+    fn manifests_hold_layers_and_unread_values() {
+        let text = "
+apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+metadata: {name: i, namespace: istio-system}
+spec:
+  meshConfig: {trustDomain: low, rootNamespace: low}
+  values: {pilot: {env: {PILOT_HTTP10: '1'}}, meshConfig: {trustDomain: lowest}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    rootNamespace: high
+    trustDomian: typo
+";
+        let (objects, _) = read_text(FileId(0), text);
+        let (inventory, _) = Inventory::new(objects, "default");
+        let mut problems = Vec::new();
+        let settings = MeshSettings::new(of_manifests(&inventory, &mut problems));
+        assert_eq!((settings.trust_domain.as_str(), settings.root_namespace.as_str()), ("low", "high"));
+        let found: Vec<_> = problems.iter().map(|p| (p.code.0, p.span().is_none())).collect();
+        assert_eq!(found, [("MS0401", false), ("MS0102", false)], "{problems:?}");
+    }
+
+    #[test]
+    fn files_are_one_document() {
+        let (config, problems) = of_text(FileId(0), "enableAutoMtls: false\n---\nx: 1\n");
+        assert_eq!(config.and_then(|c| c.enable_auto_mtls), Some(false));
+        assert_eq!(problems.iter().map(|p| p.code.0).collect::<Vec<_>>(), ["MS0204"]);
+        assert!(of_text(FileId(0), "# nothing\n").0.is_none());
+        assert!(proxy_config("proxyMetadata: {ISTIO_META_DNS_CAPTURE: true}").is_err());
+        let good = proxy_config("proxyMetadata: {ISTIO_META_DNS_CAPTURE: 'true'}").expect("reads");
+        assert_eq!(good.proxy_metadata.len(), 1);
+    }
 }

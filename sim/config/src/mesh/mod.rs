@@ -40,7 +40,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::decode::Spanned;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, ObjectRef, Stage, codes};
 use crate::inventory::Inventory;
 use crate::resource::mesh_config::MeshConfig;
 
@@ -85,8 +85,7 @@ impl Default for MeshOptions {
 /// Everything that exists.
 #[derive(Debug, Clone)]
 pub struct Mesh {
-    /// The objects, made-up ones included. Objects of namespaces that istiod does not look at are still there: see
-    /// [`Mesh::is_discovered`].
+    /// The objects, made-up ones included, without the Istio resources of namespaces that istiod does not look at.
     pub inventory: Inventory,
     /// Effective mesh configuration.
     pub settings: MeshSettings,
@@ -118,6 +117,9 @@ impl Mesh {
         let root = settings.root_namespace.clone();
         made_up::add_ingress_gateway(&mut inventory, &root, &mut out);
         let namespaces = Namespaces::new(&inventory.namespaces, options.injection, &root);
+        let discovers = |namespace: &str| namespaces.is_discovered(namespace, &settings.discovery_selectors);
+        out.extend(undiscovered_services(&inventory, discovers));
+        inventory.retain_istio(discovers);
         let network = namespaces.labels(&root).get("topology.istio.io/network").cloned().unwrap_or_default();
         let nodes = Nodes::new(&inventory);
         let pod_input = pods::PodInput {
@@ -230,6 +232,13 @@ impl Mesh {
         self.proxies_by_pod.get(&pod).copied()
     }
 
+    /// The port of the pod that a connection to `port` of the proxy's Services arrives at (how clients outside reach a
+    /// gateway); the oldest service decides. `None` refuses the connection: no Service of the pod has the port.
+    pub fn entry_port(&self, proxy: &Proxy, port: u32) -> Option<u32> {
+        let number = |t: &proxy::ServiceTarget| self.service(t.service)?.ports.get(t.port).map(|p| p.number);
+        proxy.targets.iter().find(|t| number(t) == Some(port)).map(|t| t.target_port)
+    }
+
     /// Whether istiod looks at objects of this namespace (`meshConfig.discoverySelectors`).
     pub fn is_discovered(&self, namespace: &str) -> bool {
         self.namespaces.is_discovered(namespace, &self.settings.discovery_selectors)
@@ -254,6 +263,25 @@ impl Mesh {
         }
         all.into_iter().collect()
     }
+}
+
+/// kube-proxy and DNS serve namespaces that istiod ignores; this model does not.
+fn undiscovered_services(inventory: &Inventory, discovers: impl Fn(&str) -> bool) -> Vec<Diagnostic> {
+    let hidden = inventory.services.iter().filter(|s| !discovers(&s.meta.namespace));
+    hidden
+        .map(|s| {
+            let message = format!(
+                "`discoverySelectors` leave out Service `{}`: calls to it are not simulated",
+                s.meta.key()
+            );
+            let object = ObjectRef {
+                kind: "Service".to_owned(),
+                namespace: s.meta.namespace.clone(),
+                name: s.meta.name.clone(),
+            };
+            Diagnostic::warning(codes::NOT_MODELLED, Stage::Support, s.meta.origin, message).object(object)
+        })
+        .collect()
 }
 
 fn by_host(services: &[Service]) -> BTreeMap<String, Vec<ServiceId>> {

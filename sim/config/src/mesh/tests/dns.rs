@@ -75,7 +75,7 @@ fn names_are_searched_as_the_kubelet_sets_it_up() {
     for (namespace, name, want) in [
         ("prod", "web", "10.96.0.1"),
         ("prod", "WEB", "10.96.0.1"),
-        ("other", "web", "external web"),
+        ("other", "web", "none"),
         ("other", "web.prod", "10.96.0.1"),
         ("other", "web.prod.svc", "10.96.0.1"),
         ("other", "web.prod.svc.cluster.local", "10.96.0.1"),
