@@ -14,4 +14,5 @@ pub mod mesh;
 pub mod resource;
 pub mod schema;
 pub mod source;
+pub mod webhook;
 pub mod yaml;

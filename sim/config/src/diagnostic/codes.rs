@@ -90,6 +90,14 @@ codes! {
         "Fields of a scenario or policy test exclude each other, or one is missing without which the others mean nothing.";
     GATE_TOO_SHARP = "MS0603", "tolerance below the sampling error",
         "An observed split or share is gated more sharply than the number of requests allows at a false-alarm rate of one in a million. Run longer, send more, or widen `within`.";
+    REFUSED = "MS0501", "refused by istiod's webhook",
+        "istiod's validation refuses the object: it never reaches the mesh.";
+    ADMITTED_WITH_WARNING = "MS0502", "accepted with a warning",
+        "istiod accepts the object and warns: it probably does not do what was meant.";
+    UNREACHABLE_RULE = "MS0503", "rule can never be used",
+        "Earlier rules of the same VirtualService take all its traffic (IST0130).";
+    INEFFECTIVE_MATCH = "MS0504", "match has no effect",
+        "An earlier match of the same VirtualService covers it (IST0131).";
 }
 
 /// What a code means; `None` if there is no such code.
