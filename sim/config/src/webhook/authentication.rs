@@ -13,7 +13,8 @@ pub(super) fn validate_peer(policy: &PeerAuthentication, f: &mut Findings<'_>) {
             f.error(policy.origin, "mesh/namespace peer authentication cannot have port level mTLS");
         }
         for (key, mtls) in &policy.port_level_mtls {
-            let number = key.parse::<i64>().unwrap_or(0);
+            // Keys are JSON numbers: no leading zeros.
+            let number = if key.starts_with('0') { 0 } else { key.parse::<i64>().unwrap_or(0) };
             if !(1..=65535).contains(&number) {
                 f.error(mtls.origin, format!("port `{key}` must be in the range 1..65535"));
             }
@@ -81,9 +82,9 @@ fn jwks_uri(f: &mut Findings<'_>, rule: &JwtRule) {
         return;
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let bad_port = authority.rsplit_once(':').is_some_and(|(_, port)| {
-        !authority.ends_with(']') && (port.is_empty() || port.parse::<u16>().is_err())
-    });
+    let bad_port = authority
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| !authority.ends_with(']') && (!port.bytes().all(|b| b.is_ascii_digit())));
     if bad_port || rest.contains(' ') {
         f.error(rule.origin, format!("jwksUri `{}` is not a URL", rule.jwks_uri));
     }
@@ -109,8 +110,11 @@ fn jwks(f: &mut Findings<'_>, rule: &JwtRule) {
     };
     for key in keys.as_array().into_iter().flatten() {
         let kind = key.get("kty").and_then(serde_json::Value::as_str);
-        let part =
-            |name: &str| key.get(name).and_then(serde_json::Value::as_str).is_some_and(|v| !v.is_empty());
+        let part = |name: &str| {
+            key.get(name)
+                .and_then(serde_json::Value::as_str)
+                .is_some_and(|v| is_base64url(v) || name == "crv")
+        };
         let complete = match kind {
             Some("RSA") => part("n") && part("e"),
             Some("EC") => part("crv") && part("x") && part("y"),
@@ -124,4 +128,10 @@ fn jwks(f: &mut Findings<'_>, rule: &JwtRule) {
             f.warn(rule.origin, "jwks contains a private or symmetric key");
         }
     }
+}
+
+fn is_base64url(text: &str) -> bool {
+    use base64::Engine as _;
+    !text.is_empty()
+        && base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).is_ok()
 }

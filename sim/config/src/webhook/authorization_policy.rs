@@ -231,11 +231,10 @@ fn template_problem(path: &str) -> Option<&'static str> {
         return None;
     }
     let mut rest_seen = false;
-    let mut segments = path.split('/');
-    if segments.next() != Some("") {
-        return Some("a path with templates starts with `/`");
-    }
-    for segment in segments {
+    for (i, segment) in path.split('/').enumerate() {
+        if i == 0 && segment.is_empty() {
+            continue;
+        }
         let template = matches!(segment, "{*}" | "{**}");
         if rest_seen && template {
             return Some("no template may follow `{**}`");

@@ -114,7 +114,7 @@ fn blocks(
     top: bool,
 ) {
     if let Some(outlier) = outlier {
-        outlier_detection(f, outlier);
+        outlier_detection(f, outlier, top);
     }
     if let Some(pool) = pool {
         connection_pool(f, pool);
@@ -139,11 +139,11 @@ fn validate_tunnel(f: &mut Findings<'_>, tunnel: &TunnelSettings) {
 }
 
 /// Outlier detection.
-fn outlier_detection(f: &mut Findings<'_>, outlier: &OutlierDetection) {
+fn outlier_detection(f: &mut Findings<'_>, outlier: &OutlierDetection, top: bool) {
     let span = outlier.origin;
     duration(f, outlier.base_ejection_time, span, "baseEjectionTime");
     duration(f, outlier.interval, span, "interval");
-    if outlier.consecutive_errors != 0 {
+    if outlier.consecutive_errors != 0 && top {
         f.warn(span, "outlier detection consecutive errors is deprecated, use consecutiveGatewayErrors or consecutive5xxErrors instead");
     }
     if !outlier.split_external_local_origin_errors

@@ -96,7 +96,7 @@ fn server_host(f: &mut Findings<'_>, host: &str, span: Span) {
     }
     if is_partial_wildcard(dns) {
         f.error(span, format!("partial wildcard `{dns}` not allowed"));
-    } else if !dns.contains('.') && !is_ip(dns) {
+    } else if !dns.contains('.') {
         f.error(span, format!("short names (non FQDN) are not allowed: `{dns}`"));
     } else if let Some(why) = wildcard_domain_problem(dns).filter(|_| !is_ip(dns)) {
         f.error(span, why);

@@ -21,7 +21,13 @@ pub(super) fn load_balancer(f: &mut Findings<'_>, settings: &LoadBalancerSetting
     }
     if let Some(zone) = &settings.zone_aware_lb_setting {
         failover(f, &zone.failover);
-        failover_priority(f, &zone.failover, &zone.failover_priority, zone.origin);
+        let topology = ["topology.kubernetes.io/region", "topology.kubernetes.io/zone"];
+        for label in zone.failover_priority.iter().filter(|p| topology.contains(&p.as_str())) {
+            f.error(
+                zone.origin,
+                format!("failoverPriority of zoneAwareLbSetting must not use the topology label `{label}`"),
+            );
+        }
     }
     duration(f, settings.warmup_duration_secs, span, "warmupDurationSecs");
     if let Some(warmup) = &settings.warmup {
@@ -147,15 +153,19 @@ fn localities(f: &mut Findings<'_>, all: &[&str], span: Span) {
         if parts.len() > 3 {
             f.error(span, format!("locality `{locality}` should be at most region/zone/subzone"));
         }
-        for (i, part) in parts.iter().enumerate() {
+        let stars = locality.matches('*').count();
+        if stars > 1 || (stars == 1 && !locality.ends_with('*')) {
+            f.error(
+                span,
+                format!("locality `{locality}` wildcard '*' number can not exceed 1 and must be in the end"),
+            );
+        }
+        for part in &parts {
             if part.is_empty() {
                 f.error(
                     span,
                     format!("locality `{locality}` must not contain empty region/zone/subzone info"),
                 );
-            }
-            if part.contains('*') && (i + 1 != parts.len() || *part != "*") {
-                f.error(span, format!("locality `{locality}` wildcard '*' must be the last part, alone"));
             }
         }
     }

@@ -98,6 +98,10 @@ fn run<T: DeserializeOwned + Default>(findings: &mut Findings<'_>, validate: fn(
         Some(node) => from_node::<T>(node, &mut cx).unwrap_or_default(),
         None => T::default(),
     };
+    for problem in cx.diagnostics.into_iter().filter(|d| d.code == codes::WRONG_TYPE) {
+        let span = problem.labels.first().map_or(Span::NONE, |label| label.span);
+        findings.error(span, problem.message);
+    }
     validate(&spec, findings);
 }
 

@@ -49,7 +49,7 @@ pub(super) fn check(vs: &VirtualService, f: &mut Findings<'_>) {
             matches: r
                 .match_
                 .iter()
-                .map(|m| Match { key: blank(m, m.origin), name: String::new(), span: m.origin })
+                .map(|m| Match { key: blank(m), name: String::new(), span: m.origin })
                 .collect(),
         })
         .collect();
@@ -63,7 +63,7 @@ pub(super) fn check(vs: &VirtualService, f: &mut Findings<'_>) {
             matches: r
                 .match_
                 .iter()
-                .map(|m| Match { key: blank(m, m.origin), name: String::new(), span: m.origin })
+                .map(|m| Match { key: blank(m), name: String::new(), span: m.origin })
                 .collect(),
         })
         .collect();
@@ -74,17 +74,18 @@ pub(super) fn check(vs: &VirtualService, f: &mut Findings<'_>) {
 fn key(m: &HttpMatchRequest) -> String {
     let mut m = m.clone();
     m.name.clear();
-    blank(&m, m.origin)
+    blank(&m)
 }
 
-/// Debug text with every span blanked.
-fn blank(value: &impl std::fmt::Debug, _span: Span) -> String {
+/// Debug text with every `origin` blanked: two matches are the same wherever they were written.
+fn blank(value: &impl std::fmt::Debug) -> String {
     let text = format!("{value:?}");
     let mut out = String::with_capacity(text.len());
     let mut rest = text.as_str();
-    while let Some(at) = rest.find("Span {") {
-        out.push_str(&rest[..at]);
-        rest = rest[at..].find('}').map_or("", |end| &rest[at + end + 1..]);
+    while let Some(at) = rest.find("origin: ") {
+        out.push_str(rest.get(..at).unwrap_or_default());
+        let after = rest.get(at + "origin: ".len()..).unwrap_or_default();
+        rest = after.get(after.find([',', '}']).unwrap_or(after.len())..).unwrap_or_default();
     }
     out.push_str(rest);
     out

@@ -110,7 +110,7 @@ fn ciphers(f: &mut Findings<'_>, tls: &ServerTlsSettings) {
     let mut seen: Vec<&str> = Vec::new();
     let (mut unknown, mut twice): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
     for cipher in &tls.cipher_suites {
-        if !CIPHERS.contains(&cipher.as_str()) {
+        if !is_cipher(cipher) {
             unknown.push(cipher);
         } else if seen.contains(&cipher.as_str()) {
             twice.push(cipher);
@@ -127,4 +127,9 @@ fn ciphers(f: &mut Findings<'_>, tls: &ServerTlsSettings) {
     if old && tls.cipher_suites.is_empty() {
         f.warn(tls.origin, "TLS version below TLSV1_2 requires setting compatible ciphers as by default they no longer include compatible ciphers");
     }
+}
+
+/// istiod lets `ALL`, nothing, and expressions that begin with an operator pass.
+fn is_cipher(text: &str) -> bool {
+    text == "ALL" || !text.starts_with(|c: char| c.is_alphanumeric()) || CIPHERS.contains(&text)
 }

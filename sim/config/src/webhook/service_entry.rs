@@ -81,6 +81,14 @@ fn ports(entry: &ServiceEntry, f: &mut Findings<'_>) {
 fn resolution(entry: &ServiceEntry, f: &mut Findings<'_>) {
     match entry.resolution {
         Resolution::None => {
+            // Addresses are allocated for every other resolution.
+            for p in entry
+                .ports
+                .iter()
+                .filter(|p| entry.addresses.is_empty() && matches!(p.protocol.as_str(), "" | "TCP"))
+            {
+                f.warn(p.origin, "addresses are required for ports serving TCP (or unset) protocol when IP Autoallocation is not enabled");
+            }
             if !entry.endpoints.is_empty() {
                 f.error(entry.origin, "no endpoints should be provided for resolution type none");
             }
