@@ -20,6 +20,7 @@ mod run;
 mod sample;
 mod sim;
 pub mod stats;
+mod wire;
 pub mod world;
 
 pub use enumerate::{Enumeration, Outcome, TooManyOutcomes, enumerate};

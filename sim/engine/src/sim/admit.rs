@@ -6,9 +6,9 @@ use mesh_core::Str;
 use mesh_core::cx::{Step, TraceSink};
 use mesh_core::decide::{self, Accept, Distrust, HandshakeFailure};
 use mesh_core::ids::{ChainId, ListenerId, Taint};
-use mesh_core::ir::{HttpFilter, Snapshot, Terminal, TrafficDirection};
+use mesh_core::ir::{Discovery, HttpFilter, Snapshot, Terminal, TrafficDirection};
 use mesh_core::request::{Connection, FirstBytes, Peer};
-use mesh_core::tls::TlsSession;
+use mesh_core::tls::{CertificateSource, TlsSession};
 
 use super::hop::blank_hop;
 use super::state::{
@@ -17,7 +17,7 @@ use super::state::{
 use super::words;
 use super::{Event, Sim};
 use crate::draws::Chance;
-use crate::record::{LogKind, Side, Unknown};
+use crate::record::{Hop, LogKind, Side, Unknown};
 use crate::world::ProxyId;
 
 /// A connection as the accepting proxy sees it: one TLS layer at a time.
@@ -201,28 +201,9 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
 
     fn handshake_failed(&mut self, id: ConnId, at: &Admitted, failure: HandshakeFailure) {
         let Some(conn) = self.conns.get(id) else { return };
-        let (line, latency) = (conn.line, conn.latency_ns);
+        let latency = conn.latency_ns;
         let words = words::handshake_downstream(&failure);
-        let is_tcp =
-            at.snapshot.filter_chain(at.chain).is_some_and(|c| matches!(c.terminal, Terminal::Tcp(_)));
-        if is_tcp {
-            let mut hop = blank_hop(
-                ProxyId(at.proxy),
-                at.side,
-                LogKind::Tcp,
-                line,
-                self.queue.now(),
-                conn.destination,
-                conn.source,
-            );
-            hop.listener = listener_name(&at.snapshot, at.chain.listener);
-            hop.filter_chain =
-                at.snapshot.filter_chain(at.chain).map(|c| c.name.clone()).filter(|n| !n.is_empty());
-            hop.sni = conn.content.layers.first().and_then(|h| h.sni.clone());
-            hop.downstream_failure = Some(words);
-            hop.tls = true;
-            self.write_hop(line, hop);
-        }
+        self.log_handshake(id, at, &words, failure != HandshakeFailure::ServerHasNoCertificate);
         let error = match failure {
             HandshakeFailure::ServerHasNoCertificate => Some(HelloError::Reset),
             HandshakeFailure::NotTls => Some(HelloError::NotTls),
@@ -243,12 +224,60 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                 self.queue.after(rest, Event::Down(id, Down::Hello(0, Box::new(Err(error)))));
             }
             None => {
-                let sni = at.connection.tls.as_ref().and_then(|h| h.sni.clone());
-                let believed =
-                    TlsSession { alpn: None, client_certificate: None, server_certificate: None, sni };
+                let believed = self.believed_session(at);
                 self.queue.after(rest, Event::Down(id, Down::Hello(0, Box::new(Ok(believed)))));
                 self.queue.after(rest + 2 * latency, Event::Down(id, Down::Close(CloseKind::Rst)));
             }
+        }
+    }
+
+    /// A failed handshake in the log: the listener's line, before it the TCP proxy's if the chain has one.
+    fn log_handshake(&mut self, id: ConnId, at: &Admitted, failure: &Str, shaken: bool) {
+        let Some(conn) = self.conns.get(id) else { return };
+        let (line, now) = (conn.line, self.queue.now());
+        let place = (conn.destination, conn.source);
+        let mut hop = blank_hop(ProxyId(at.proxy), at.side, LogKind::Listener, line, now, place.0, place.1);
+        hop.listener = listener_name(&at.snapshot, at.chain.listener);
+        hop.filter_chain =
+            at.snapshot.filter_chain(at.chain).map(|c| c.name.clone()).filter(|n| !n.is_empty());
+        hop.sni = seen_sni(&at.snapshot, at.chain.listener, &at.connection);
+        hop.downstream_failure = Some(failure.clone());
+        hop.tls = shaken;
+        if let Some(Terminal::Tcp(tcp)) = at.snapshot.filter_chain(at.chain).map(|c| &c.terminal) {
+            hop.attempts = 1;
+            let cluster = tcp.clusters.first().and_then(|(name, _)| at.snapshot.cluster_by_name(name));
+            if let Some((cluster, config)) =
+                cluster.and_then(|c| Some((c, at.snapshot.clusters.get(c.index())?)))
+            {
+                hop.cluster = Some(cluster);
+                hop.cluster_name = Some(config.name.clone());
+                if config.discovery == Discovery::OriginalDst {
+                    hop.upstream_host = Some(at.connection.destination);
+                }
+            }
+            self.write_hop(line, Hop { kind: LogKind::Tcp, ..hop.clone() });
+        }
+        self.write_hop(line, hop);
+    }
+
+    /// What a TLS 1.3 client believes in until the server's alert arrives.
+    fn believed_session(&self, at: &Admitted) -> TlsSession {
+        let hello = at.connection.tls.as_ref();
+        let tls = at.snapshot.filter_chain(at.chain).and_then(|c| c.tls.as_ref());
+        let server_certificate = match tls.map(|t| &t.certificate) {
+            Some(CertificateSource::Workload) => {
+                self.proxies.get(at.proxy as usize).map(|p| p.identity.clone())
+            }
+            Some(CertificateSource::Known(certificate)) => Some(certificate.clone()),
+            Some(CertificateSource::Missing(_)) | None => None,
+        };
+        let offered = hello.map(|h| h.alpn.as_slice()).unwrap_or_default();
+        let alpn = tls.and_then(|t| t.alpn.iter().find(|a| offered.contains(a)).cloned());
+        TlsSession {
+            alpn,
+            client_certificate: None,
+            server_certificate,
+            sni: hello.and_then(|h| h.sni.clone()),
         }
     }
 
@@ -302,6 +331,16 @@ pub(crate) struct Admitted {
     pub(crate) connection: Connection,
     pub(crate) peer: Peer,
     pub(crate) session: Option<TlsSession>,
+}
+
+/// The server name, if the TLS inspector looked at the connection.
+pub(super) fn seen_sni(snapshot: &Snapshot, id: ListenerId, connection: &Connection) -> Option<Str> {
+    let listener = snapshot.listeners.get(id.index())?;
+    let inspector = listener.listener_filters.tls_inspector.as_ref()?;
+    if !inspector.looks_at(connection.destination.port()) {
+        return None;
+    }
+    connection.tls.as_ref()?.sni.as_ref().map(|sni| Str::from(sni.to_ascii_lowercase()))
 }
 
 /// The name of a listener.

@@ -9,8 +9,8 @@ use mesh_core::tls::{Certificate, CertificateSource, DownstreamTls, TrustAnchor}
 
 use super::client::{Calling, head_of};
 use super::state::{
-    Answerer, AppSide, CloseKind, ConnId, Down, ExchangeId, HelloError, Job, JobId, Lineage, Server, Up,
-    Waiter, Worker,
+    Answerer, AppSide, CloseKind, ConnId, Down, ExchangeId, HelloError, Job, JobId, Lineage, RawAnswer,
+    Server, Up, Waiter, Worker,
 };
 use super::{Event, Sim};
 use crate::draws::{At, Chance, mix};
@@ -124,17 +124,21 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let line = conn.line;
         let (kind, _) = self.app_kind(id, app);
         let name = self.answerer_name(app.who);
-        let answer: Str = match kind {
-            AppKind::TcpLine | AppKind::TlsLine => {
-                let who = self.line_name(app.who);
-                format!("{who}:{}:{}", app.port, text.trim_end_matches(['\r', '\n'])).into()
+        let (who, port, said) = (self.line_name(app.who), app.port, text.trim_end_matches(['\r', '\n']));
+        let (text, response) = match kind {
+            AppKind::TcpLine | AppKind::TlsLine => (format!("{who}:{port}:{said}"), None),
+            AppKind::Http | AppKind::Https => {
+                let mut headers = Headers::default();
+                headers.append("content-type", "text/plain");
+                let response = Response { status: 400, headers, ..Response::default() };
+                (format!("{who}:{port}:bad request {said}"), Some(response))
             }
-            AppKind::Http | AppKind::Https => "HTTP/1.1 400 Bad Request".into(),
         };
+        let answer = Box::new(RawAnswer { text: Some(text.into()), response, who: Some(app.who) });
         self.note_try(line, app, name, None, true);
         let after = self.line_service(app.who, line.key);
         let latency = self.conns.get(id).map_or(0, |c| c.latency_ns);
-        self.queue.after(after + latency, Event::Down(id, Down::Raw(answer, Some(app.who))));
+        self.queue.after(after + latency, Event::Down(id, Down::Raw(answer)));
     }
 
     fn line_service(&mut self, who: Answerer, key: u64) -> Nanos {
@@ -177,8 +181,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let Some(x) = self.exchanges.get(exchange) else { return };
         let (line, complete) = (x.line, x.complete);
         if matches!(kind, AppKind::TlsLine | AppKind::Https) && app.terminated == 0 {
-            // A TLS server takes plaintext for a broken record: it answers an alert and closes.
-            self.send_down(id, Down::Raw("\u{15}\u{3}\u{1}".into(), None));
+            // A TLS server takes plaintext for a broken record and closes.
             self.drop_server(id, CloseKind::Fin);
             return;
         }

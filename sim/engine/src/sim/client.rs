@@ -19,6 +19,7 @@ use super::{Event, Sim};
 use crate::draws::Chance;
 use crate::plan::{ClientRequest, Dial, Payload, SendMode};
 use crate::record::{Fate, Response};
+use crate::wire::{self, Wire};
 
 /// A call about to be made.
 pub(crate) struct Calling {
@@ -101,8 +102,11 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let Some(call) = self.calls.get(id) else { return };
         let up = match (&call.request.payload, call.send) {
             (_, SendMode::HalfHeaders) => Up::Partial,
-            (Payload::Raw(text), _) => Up::Raw(text.clone()),
-            (Payload::Http(_), send) => {
+            (Payload::Raw(text), _) if call.head.is_none() => match wire::read(text) {
+                Wire::Preface => Up::Partial,
+                _ => Up::Raw(text.clone()),
+            },
+            (_, send) => {
                 let Some(head) = call.head.clone() else { return };
                 let line = call.line;
                 let exchange = self.exchanges.insert(Exchange {
@@ -152,10 +156,11 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         match down {
             Down::Hello(_, result) => self.call_greeted(id, conn, *result),
             Down::Response(exchange) => self.call_response(id, exchange),
-            Down::Raw(text, who) => {
+            Down::Raw(answer) => {
                 let mut ending = Ending::bare(Fate::Ok);
-                ending.answer = Some(text);
-                ending.workload = who;
+                ending.answer = answer.text;
+                ending.response = answer.response;
+                ending.workload = answer.who;
                 self.end_call(id, ending);
             }
             Down::Reset(..) => self.end_call(id, Ending::bare(Fate::Reset)),
@@ -205,12 +210,12 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let Some(call) = self.calls.get_mut(id) else { return };
         call.conn = None;
         // After a handshake every abnormal end looks like a reset (conformance/README.md).
-        let fate = if kind == CloseKind::Rst || matches!(call.tls, Some(Ok(_))) {
-            Fate::Reset
-        } else {
-            Fate::Closed
-        };
-        let mut ending = Ending::bare(fate);
+        let secure = matches!(call.tls, Some(Ok(_)));
+        let mut ending =
+            Ending::bare(if kind == CloseKind::Fin && !secure { Fate::Closed } else { Fate::Reset });
+        if kind == CloseKind::Either && !secure {
+            ending.fate_also = Some(Fate::Closed);
+        }
         if let Some((response, who)) = call.partial.take() {
             ending.response = Some(response);
             ending.workload = who;
@@ -240,7 +245,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                 let end = ClientEnd {
                     at_ns: self.queue.now(),
                     fate: ending.fate,
-                    fate_also: None,
+                    fate_also: ending.fate_also,
                     response: ending.response,
                     answer: ending.answer,
                     workload: ending.workload,
@@ -262,6 +267,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
 /// How a call ended.
 struct Ending {
     fate: Fate,
+    fate_also: Option<Fate>,
     response: Option<Response>,
     answer: Option<Str>,
     workload: Option<Answerer>,
@@ -269,7 +275,7 @@ struct Ending {
 
 impl Ending {
     fn bare(fate: Fate) -> Self {
-        Ending { fate, response: None, answer: None, workload: None }
+        Ending { fate, fate_also: None, response: None, answer: None, workload: None }
     }
 }
 
@@ -289,15 +295,22 @@ fn content_of(request: &ClientRequest) -> Content {
         .collect();
     let bytes = match &request.payload {
         Payload::Http(http) => FirstBytes::Http(http.protocol),
-        Payload::Raw(text) if text.is_empty() => FirstBytes::Silent,
-        Payload::Raw(text) => FirstBytes::Raw { len: text.len() as u32, newline: text.contains('\n') },
+        Payload::Raw(text) => wire::first_bytes(text),
     };
     Content { layers, bytes }
 }
 
 /// The head a request template amounts to, `${n}` filled in.
 pub(super) fn head_of(request: &ClientRequest, number: u64) -> Option<Arc<RequestHead>> {
-    let Payload::Http(http) = &request.payload else { return None };
+    let http = match &request.payload {
+        Payload::Http(http) => http,
+        Payload::Raw(text) => {
+            return match wire::read(text) {
+                Wire::Request(head) => Some(Arc::new(head)),
+                Wire::Preface | Wire::Other => None,
+            };
+        }
+    };
     let fill = |text: &Str| {
         if text.contains("${n}") {
             Str::from(text.replace("${n}", &number.to_string()))

@@ -13,13 +13,16 @@ use mesh_core::response::{LocalReply, ResponseFlag};
 use super::hop::{blank_hop, rbac_names};
 use super::mesh::cluster_of;
 use super::state::{
-    Answerer, Attempt, CloseKind, ConnId, Down, ExchangeId, HelloError, HttpSide, RouterState, Stream,
-    StreamId, Up, Worker,
+    Answerer, Attempt, CloseKind, ConnId, Down, ExchangeId, HelloError, HttpSide, RawAnswer, RouterState,
+    Stream, StreamId, Up, Worker,
 };
 use super::{Event, Sim};
 use crate::draws::{At, Chance, mix};
 use crate::record::{Hop, LogKind, Response};
 use crate::world::ProxyId;
+
+/// Envoy's `delayed_close_timeout`.
+const DELAYED_CLOSE_NS: u64 = 1_000_000_000;
 
 impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// Bytes arrive at a connection manager.
@@ -34,7 +37,22 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             }
             Up::Raw(_) => {
                 self.codec_error(id, side);
-                self.send_down(id, Down::Raw("HTTP/1.1 400 Bad Request".into(), None));
+                let reply = decide::not_http();
+                let mut headers = mesh_core::request::Headers::default();
+                headers.append("content-type", "text/plain");
+                if let Some(hcm) = side.snapshot.connection_manager(side.chain) {
+                    headers.append("server", &hcm.server_name);
+                }
+                let body_bytes = reply.body.len() as u64;
+                let response = Response {
+                    status: reply.status,
+                    headers,
+                    body: reply.body,
+                    body_bytes,
+                    ..Response::default()
+                };
+                let answer = RawAnswer { text: None, response: Some(response), who: None };
+                self.send_down(id, Down::Raw(Box::new(answer)));
                 self.drop_server(id, CloseKind::Fin);
             }
             Up::Partial => {}
@@ -90,7 +108,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             side.snapshot.filter_chain(side.chain).map(|c| c.name.clone()).filter(|n| !n.is_empty());
         hop.tls = side.tls;
         hop.peer = side.peer.principal().map(Str::from);
-        hop.sni = side.peer.sni.clone().or_else(|| side.connection.tls.as_ref().and_then(|h| h.sni.clone()));
+        hop.sni = super::admit::seen_sni(&side.snapshot, side.chain.listener, &side.connection);
         hop
     }
 
@@ -276,8 +294,11 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         if h2 {
             self.send_down(conn, Down::Reset(exchange, false));
         } else {
-            // FIN now, the socket stays for `delayed_close_timeout` (semantics: envoy-routing 9.8).
-            self.drop_server(conn, CloseKind::Fin);
+            // The client hears of the end only after `delayed_close_timeout` (semantics: envoy-upstream 15).
+            if let Some(c) = self.conns.get_mut(conn) {
+                c.server = super::state::Server::Gone;
+            }
+            self.queue.after(DELAYED_CLOSE_NS, Event::Down(conn, Down::Close(CloseKind::Fin)));
         }
     }
 

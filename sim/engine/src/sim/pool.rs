@@ -94,6 +94,12 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let Some(run) = self.clusters.get_mut(cluster as usize) else { return };
         let (snapshot, id) = run.config();
         if !run.state.try_pending(cluster_of(&snapshot, id)) {
+            // No host is logged: the request never came near a connection (semantics: envoy-routing 7.5).
+            if let Caller::Attempt(stream, _) = ticket.caller
+                && let Some(stream) = self.streams.get_mut(stream)
+            {
+                stream.route.host = None;
+            }
             self.refuse(ticket);
             return;
         }
@@ -403,7 +409,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                 Err(error) => self.pool_hello_failed(ix, conn, &error),
             },
             Down::Response(exchange) => self.pool_response(conn, exchange),
-            Down::Raw(..) => self.pool_garbage(ix, conn),
+            Down::Raw(_) => self.pool_garbage(ix, conn),
             Down::Reset(exchange, refused) => {
                 let reason =
                     if refused { ResetReason::RemoteRefusedStream } else { ResetReason::RemoteReset };

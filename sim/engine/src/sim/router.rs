@@ -92,6 +92,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         self.arm_cluster(ix);
         if let Some(stream) = self.streams.get_mut(id) {
             stream.route.tried = tried;
+            stream.route.attempts = attempt;
         }
         let Some(host) = host else {
             let reply = LocalReply::new(
@@ -101,9 +102,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                 Some(ResponseFlag::UH),
                 OriginId::NONE,
             );
-            if let Some(stream) = self.streams.get_mut(id) {
-                stream.route.host = None;
-            }
+            // The log keeps the host of the attempt before.
             self.reply_locally(id, reply, false);
             return;
         };

@@ -163,6 +163,8 @@ pub(crate) enum ConnectError {
 pub(crate) enum CloseKind {
     Fin,
     Rst,
+    /// Closed with unread bytes: the peer sees one or the other.
+    Either,
 }
 
 /// What serves a connection.
@@ -395,12 +397,22 @@ pub(crate) enum Down {
     Hello(u8, Box<Result<TlsSession, HelloError>>),
     /// An HTTP response; `false` = its end was cut off and follows as a reset.
     Response(ExchangeId),
-    /// Raw bytes and who sent them.
-    Raw(Str, Option<Answerer>),
+    /// Bytes that answer raw bytes.
+    Raw(Box<RawAnswer>),
     /// RST_STREAM; true = REFUSED_STREAM.
     Reset(ExchangeId, bool),
     /// End of the connection.
     Close(CloseKind),
+}
+
+/// What a client that sent raw bytes gets.
+#[derive(Debug, Clone)]
+pub(crate) struct RawAnswer {
+    /// A line.
+    pub(crate) text: Option<Str>,
+    /// An HTTP response, where the server took the bytes for a broken request.
+    pub(crate) response: Option<Response>,
+    pub(crate) who: Option<Answerer>,
 }
 
 /// How a handshake fails for the client.

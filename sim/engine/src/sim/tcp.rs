@@ -11,7 +11,7 @@ use mesh_core::ir::Terminal;
 use mesh_core::response::{Flags, ResponseFlag};
 use mesh_core::upstream::{PickContext, UpstreamEvent};
 
-use super::admit::{Admitted, listener_name};
+use super::admit::{Admitted, listener_name, seen_sni};
 use super::hop::{blank_hop, rbac_names};
 use super::mesh::cluster_of;
 use super::net::{Dialing, Place};
@@ -98,7 +98,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         };
         let Some(cluster) = cluster else {
             // Envoy: an unknown cluster closes the connection with NC.
-            self.fail_session(id, &[ResponseFlag::NC], None, CloseKind::Rst);
+            self.fail_session(id, &[ResponseFlag::NC], None);
             return;
         };
         let Some(ix) = self.cluster_ix(proxy, &snapshot, cluster) else { return };
@@ -111,11 +111,11 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let Some(run) = self.clusters.get_mut(ix as usize) else { return };
         let (config, at) = run.config();
         if !run.state.may_connect_tcp(cluster_of(&config, at)) {
-            self.fail_session(id, &[ResponseFlag::UO], None, CloseKind::Rst);
+            self.fail_session(id, &[ResponseFlag::UO], None);
             return;
         }
         let Some(host) = self.pick_tcp(id, ix, hash) else {
-            self.fail_session(id, &[ResponseFlag::UH], None, CloseKind::Rst);
+            self.fail_session(id, &[ResponseFlag::UH], None);
             return;
         };
         if let Some(session) = self.sessions.get_mut(id) {
@@ -305,7 +305,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             Down::Response(x) => {
                 self.exchanges.get(*x).and_then(|x| x.response.as_ref()).map_or(0, |r| r.body_bytes)
             }
-            Down::Raw(text, _) => text.len() as u64,
+            Down::Raw(answer) => answer.text.as_ref().map_or(0, |t| t.len() as u64),
             _ => 0,
         }
     }
@@ -337,22 +337,17 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             let key = session.line.key;
             self.host_event(ix, host, event, key);
         }
-        self.fail_session(id, &[ResponseFlag::UF, ResponseFlag::URX], transport, CloseKind::Rst);
+        self.fail_session(id, &[ResponseFlag::UF, ResponseFlag::URX], transport);
     }
 
-    fn fail_session(
-        &mut self,
-        id: SessionId,
-        flags: &[ResponseFlag],
-        transport: Option<Str>,
-        kind: CloseKind,
-    ) {
+    fn fail_session(&mut self, id: SessionId, flags: &[ResponseFlag], transport: Option<Str>) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         for flag in flags {
             session.flags.insert(*flag);
         }
         session.upstream_failure = transport;
-        self.finish_session(id, Some(kind));
+        // Envoy closes with the client's bytes unread: RST or FIN, whichever the kernel gets to.
+        self.finish_session(id, Some(CloseKind::Either));
     }
 
     /// The server side ended the connection: so does the proxy, in the same way.
@@ -443,7 +438,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         hop.attempts = session.attempts;
         hop.tls = session.tls;
         hop.peer = session.peer.principal().map(Str::from);
-        hop.sni = session.peer.sni.clone().or_else(|| c.tls.as_ref().and_then(|h| h.sni.clone()));
+        hop.sni = seen_sni(&session.snapshot, session.chain.listener, c);
         hop.listener = listener_name(&session.snapshot, session.chain.listener);
         let chain = session.snapshot.filter_chain(session.chain);
         hop.filter_chain = chain.map(|f| f.name.clone()).filter(|n| !n.is_empty());

@@ -108,12 +108,12 @@ fn distrust(sans: &[Str], names: bool) -> Str {
 /// Transport failure of a handshake, as the server proxy logs it.
 pub(super) fn handshake_downstream(failure: &HandshakeFailure) -> Str {
     match failure {
-        HandshakeFailure::ServerHasNoCertificate => "no_certificate".into(),
+        HandshakeFailure::ServerHasNoCertificate => "TLS_error:_Secret_is_not_supplied_by_SDS".into(),
         HandshakeFailure::NotTls => {
             "TLS_error:|268435703:SSL_routines:OPENSSL_internal:WRONG_VERSION_NUMBER:TLS_error_end".into()
         }
         HandshakeFailure::ClientCertificateRequired => {
-            "TLS_error:|268435655:SSL_routines:OPENSSL_internal:PEER_DID_NOT_RETURN_A_CERTIFICATE:TLS_error_end".into()
+            "TLS_error:|268435648:SSL_routines:OPENSSL_internal:PEER_DID_NOT_RETURN_A_CERTIFICATE:peer_did_not_provide_required_client_certificate:TLS_error_end".into()
         }
         HandshakeFailure::ClientRefusesServer { .. } => {
             "TLS_error:|268436498:SSL_routines:OPENSSL_internal:SSLV3_ALERT_CERTIFICATE_UNKNOWN:TLS_error_end".into()
