@@ -303,7 +303,10 @@ impl Snapshot {
     #[must_use]
     pub fn route_config_of(&self, chain: ChainId) -> Option<RouteConfigRef> {
         match &self.connection_manager(chain)?.route_specifier {
-            RouteSpecifier::Rds(name) => self.route_config_by_name(name).map(RouteConfigRef::Rds),
+            RouteSpecifier::Rds(name) => {
+                let known = self.index.chain_route(chain).or_else(|| self.route_config_by_name(name));
+                known.map(RouteConfigRef::Rds)
+            }
             RouteSpecifier::Inline(_) => Some(RouteConfigRef::Inline(chain)),
         }
     }

@@ -30,7 +30,7 @@ pub(super) fn run<D: Draws, S: TraceSink>(
         Target::Route(route) => route,
     };
     match &route.action {
-        RouteAction::Forward(forward) => plan(snapshot, hop, head, route, forward, cx),
+        RouteAction::Forward(forward) => plan(snapshot, hop, head, resolved, route, forward, cx),
         RouteAction::Redirect(redirect) => {
             let to = location(route, redirect, hop.forwarded_proto(head), head);
             Err(redirect_reply(redirect.status, to, route.action_origin))
@@ -66,11 +66,12 @@ fn plan<D: Draws, S: TraceSink>(
     snapshot: &Snapshot,
     hop: &Hop<'_>,
     head: &RequestHead,
+    resolved: &Resolved<'_>,
     route: &Route,
     forward: &Forward,
     cx: &mut Cx<'_, D, S>,
 ) -> Result<ForwardPlan, LocalReply> {
-    let (cluster, weighted) = pick_cluster(snapshot, route, forward, cx)?;
+    let (cluster, weighted) = pick_cluster(snapshot, resolved, route, forward, cx)?;
     let timeout_ns = global_timeout(forward, head);
     let per_try = forward.retry.as_ref().map_or(0, |retry| retry.per_try_timeout_ns);
     // a per-try timeout that cannot fire first is dropped
@@ -82,6 +83,7 @@ fn plan<D: Draws, S: TraceSink>(
 
 fn pick_cluster<D: Draws, S: TraceSink>(
     snapshot: &Snapshot,
+    resolved: &Resolved<'_>,
     route: &Route,
     forward: &Forward,
     cx: &mut Cx<'_, D, S>,
@@ -100,11 +102,20 @@ fn pick_cluster<D: Draws, S: TraceSink>(
             }
         }
     };
-    let id = snapshot.cluster_by_name(name);
+    let id = cluster_id(snapshot, resolved, weighted.unwrap_or(0), name);
     cx.trace.step(|| Step::Cluster(name.clone(), share(forward, weighted), origin));
     match id {
         Some(id) => Ok((id, weighted)),
         None => Err(no_cluster(forward.cluster_not_found_status, origin)),
+    }
+}
+
+/// The cluster of a destination, from the index where there is one.
+fn cluster_id(snapshot: &Snapshot, resolved: &Resolved<'_>, entry: u32, name: &str) -> Option<ClusterId> {
+    let table = resolved.at.and_then(|at| snapshot.index.route_table(at));
+    match (table, resolved.virtual_host, resolved.route) {
+        (Some(table), Some((v, _)), Some(route)) => table.target(v, route, entry),
+        _ => snapshot.cluster_by_name(name),
     }
 }
 

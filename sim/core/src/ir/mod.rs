@@ -71,7 +71,7 @@ impl Snapshot {
     pub fn seal(&mut self) {
         self.clusters.sort_by(|a, b| a.name.cmp(&b.name));
         self.routes.sort_by(|a, b| a.name.cmp(&b.name));
-        self.index = SnapshotIndex::build(&self.listeners, &self.routes);
+        self.index = SnapshotIndex::build(self);
     }
 }
 

@@ -32,7 +32,7 @@ const MESHES: &[(&str, usize)] = &[
     ("lb-subset", 0),
     ("mtls-matrix", 0),
     ("protocol-lab", 0),
-    ("route-action", 2),
+    ("route-action", 0),
     ("route-match", 0),
     ("sidecar-scope", 0),
 ];
