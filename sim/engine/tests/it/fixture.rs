@@ -374,3 +374,58 @@ pub(crate) fn plan(world: World, traffic: Vec<Traffic>, duration_ns: u64) -> Pla
 }
 
 pub(crate) const MS: u64 = 1_000_000;
+
+/// Scripted arrivals at these milliseconds.
+pub(crate) fn at(ms: &[u64]) -> Arrivals {
+    Arrivals::At(ms.iter().map(|m| m * MS).collect())
+}
+
+/// A behavior of all `web` pods of a shape.
+pub(crate) fn webs(shape: &Shape, behavior: Behavior) -> Behavior {
+    Behavior { pods: (1..=u32::from(shape.webs)).map(PodId).collect(), ..behavior }
+}
+
+/// A plain answer.
+pub(crate) fn status(status: u16) -> Reply {
+    let action =
+        ReplyAction::Answer { status, headers: Headers::default(), body_bytes: 3, grpc_status: None };
+    Reply { action, ..Reply::default() }
+}
+
+/// `status flags attempts` of the client sidecar, then `pod:connection` of every try.
+pub(crate) fn lines(record: &mesh_engine::RunRecord) -> Vec<String> {
+    record.requests.iter().map(line).collect()
+}
+
+fn line(r: &mesh_engine::RequestRecord) -> String {
+    let code = r.status().map_or_else(|| format!("{:?}", r.fate), |s| s.to_string());
+    let (flags, attempts) = r.client_hop().map_or((String::new(), 0), |h| (h.flags.text(), h.attempts));
+    let tries: Vec<String> = r
+        .tries
+        .iter()
+        .map(|t| format!("{}:{}", t.workload.trim_start_matches("default/web"), t.connection))
+        .collect();
+    format!("{code} {flags} {attempts} {}", tries.join(" ")).trim_end().to_owned()
+}
+
+/// A retry policy as istiod sends it.
+pub(crate) fn retry(on: &str, attempts: u32) -> RetryPolicy {
+    RetryPolicy {
+        retry_on: RetryOn::parse(on),
+        retry_on_text: on.into(),
+        num_retries: attempts,
+        retriable_status_codes: Vec::new(),
+        per_try_timeout_ns: 0,
+        base_interval_ns: 25 * MS,
+        max_interval_ns: 250 * MS,
+        previous_hosts: true,
+        previous_priorities: 0,
+        host_selection_max_attempts: 5,
+        origin: OriginId::NONE,
+    }
+}
+
+/// istiod's default policy.
+pub(crate) fn default_retry() -> RetryPolicy {
+    retry("connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes", 2)
+}
