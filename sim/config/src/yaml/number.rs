@@ -52,7 +52,7 @@ impl Number {
     /// The text of this number as a mapping key: `strconv.FormatFloat(f, 'g', -1, 64)` for floats.
     pub fn key_text(&self) -> String {
         match self {
-            Number::Float(f) => format_float(*f, -4, 21, 2),
+            Number::Float(f) => format_float(*f, -4, 6, 2),
             _ => self.to_string(),
         }
     }
@@ -104,6 +104,7 @@ mod tests {
         assert_eq!(Number::Float(1e-7).key_text(), "1e-07");
         assert_eq!(Number::Float(1000.0).key_text(), "1000");
         assert_eq!(Number::Float(0.00001).key_text(), "1e-05");
+        assert_eq!(Number::Float(1_000_000.0).key_text(), "1e+06");
     }
 
     #[test]
