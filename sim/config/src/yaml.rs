@@ -8,6 +8,8 @@ mod build;
 #[cfg(test)]
 mod corpus;
 mod cursor;
+#[cfg(test)]
+mod hostile;
 mod node;
 mod number;
 mod parser;

@@ -1,5 +1,7 @@
 //! Tokens to node events of the first document, as go-yaml v2's state machine does it (`parserc.go`).
 
+mod flow;
+
 use super::cursor::{Mark, SyntaxError};
 use super::scanner::{Scanner, Token, TokenKind};
 
@@ -168,12 +170,7 @@ impl Parser<'_> {
             State::FlowSequence { first } => self.flow_sequence(first),
             State::FlowSequencePairKey => self.flow_sequence_pair_key(),
             State::FlowSequencePairValue => self.flow_sequence_pair_value(),
-            State::FlowSequencePairEnd => {
-                let at = self.scanner.peek()?.start.byte;
-                self.out.push((Event::End, at..at));
-                self.states.push(State::FlowSequence { first: false });
-                Ok(())
-            }
+            State::FlowSequencePairEnd => self.flow_sequence_pair_end(),
             State::FlowMappingKey { first } => self.flow_mapping_key(first),
             State::FlowMappingValue { empty } => self.flow_mapping_value(empty),
         }
@@ -363,109 +360,6 @@ impl Parser<'_> {
             }
             _ => self.node(Place::BlockOrIndentless),
         }
-    }
-
-    /// The comma before every element but the first.
-    fn comma(&mut self, first: bool, close: &TokenKind, expected: &str) -> Step {
-        if first {
-            self.scanner.next()?;
-            return Ok(());
-        }
-        let token = self.scanner.peek()?;
-        if token.kind == TokenKind::FlowEntry {
-            self.scanner.next()?;
-        } else if token.kind != *close {
-            return Err(error_at(token, expected));
-        }
-        Ok(())
-    }
-
-    fn flow_sequence(&mut self, first: bool) -> Step {
-        self.comma(first, &TokenKind::FlowSequenceEnd, "did not find expected ',' or ']'")?;
-        let token = self.scanner.peek()?;
-        match token.kind {
-            TokenKind::FlowSequenceEnd => self.end_collection(),
-            TokenKind::Key => {
-                let (start, end) = (token.start, token.end);
-                self.scanner.next()?;
-                self.emit(Event::MappingStart { anchor: None }, start, end);
-                self.states.push(State::FlowSequencePairKey);
-                Ok(())
-            }
-            _ => {
-                self.states.push(State::FlowSequence { first: false });
-                self.node(Place::Flow)
-            }
-        }
-    }
-
-    fn flow_sequence_pair_key(&mut self) -> Step {
-        self.states.push(State::FlowSequencePairValue);
-        let token = self.scanner.peek()?;
-        match token.kind {
-            TokenKind::Value | TokenKind::FlowEntry | TokenKind::FlowSequenceEnd => {
-                let mark = token.end;
-                // go-yaml drops the token here, and so do we.
-                self.scanner.next()?;
-                self.empty(mark);
-                Ok(())
-            }
-            _ => self.node(Place::Flow),
-        }
-    }
-
-    fn flow_sequence_pair_value(&mut self) -> Step {
-        self.states.push(State::FlowSequencePairEnd);
-        let mut mark = self.scanner.peek()?.start;
-        if self.scanner.peek()?.kind == TokenKind::Value {
-            self.scanner.next()?;
-            let token = self.scanner.peek()?;
-            if !matches!(token.kind, TokenKind::FlowEntry | TokenKind::FlowSequenceEnd) {
-                return self.node(Place::Flow);
-            }
-            mark = token.start;
-        }
-        self.empty(mark);
-        Ok(())
-    }
-
-    fn flow_mapping_key(&mut self, first: bool) -> Step {
-        self.comma(first, &TokenKind::FlowMappingEnd, "did not find expected ',' or '}'")?;
-        match self.scanner.peek()?.kind {
-            TokenKind::FlowMappingEnd => self.end_collection(),
-            TokenKind::Key => {
-                self.scanner.next()?;
-                self.states.push(State::FlowMappingValue { empty: false });
-                let token = self.scanner.peek()?;
-                match token.kind {
-                    TokenKind::Value | TokenKind::FlowEntry | TokenKind::FlowMappingEnd => {
-                        let mark = token.start;
-                        self.empty(mark);
-                        Ok(())
-                    }
-                    _ => self.node(Place::Flow),
-                }
-            }
-            _ => {
-                self.states.push(State::FlowMappingValue { empty: true });
-                self.node(Place::Flow)
-            }
-        }
-    }
-
-    fn flow_mapping_value(&mut self, empty: bool) -> Step {
-        self.states.push(State::FlowMappingKey { first: false });
-        let mut mark = self.scanner.peek()?.start;
-        if !empty && self.scanner.peek()?.kind == TokenKind::Value {
-            self.scanner.next()?;
-            let token = self.scanner.peek()?;
-            if !matches!(token.kind, TokenKind::FlowEntry | TokenKind::FlowMappingEnd) {
-                return self.node(Place::Flow);
-            }
-            mark = token.start;
-        }
-        self.empty(mark);
-        Ok(())
     }
 }
 
