@@ -149,6 +149,7 @@ impl Mesh {
             inventory: &inventory,
             settings: &settings,
             pods: &pods,
+            index: &pod_index,
             services: &services,
             endpoints: &endpoints,
         };

@@ -10,12 +10,12 @@ use super::endpoints::EndpointTable;
 use super::locality::{Locality, augment_labels};
 use super::meshconfig::{MeshSettings, overlay_proxy};
 use super::pod::{DataPlane, Pod};
+use super::pod_index::PodIndex;
 use super::service::{PodId, Registry, Resolution, Service, ServiceId};
 use crate::diagnostic::{Diagnostic, ObjectRef, Stage, codes};
 use crate::inventory::Inventory;
 use crate::resource::meta::Object;
 use crate::resource::proxy_config::ProxyConfig;
-use crate::resource::selector::is_subset;
 use crate::resource::service::Service as KubeService;
 use crate::source::Span;
 
@@ -84,6 +84,7 @@ pub(super) struct ProxyInput<'a> {
     pub(super) inventory: &'a Inventory,
     pub(super) settings: &'a MeshSettings,
     pub(super) pods: &'a [Pod],
+    pub(super) index: &'a PodIndex,
     pub(super) services: &'a [Service],
     pub(super) endpoints: &'a EndpointTable,
 }
@@ -115,7 +116,7 @@ pub(super) fn proxies(input: ProxyInput<'_>, out: &mut Vec<Diagnostic>) -> Vec<P
             node: pod.node.clone(),
             service_account: pod.service_account.clone(),
             identity: input.settings.spiffe_id(&pod.namespace, &pod.service_account),
-            targets: targets.of(pod, input),
+            targets: targets.of(id, pod, input),
             capture,
             config,
             origin: pod.origin,
@@ -150,8 +151,10 @@ type KubernetesService<'a> = (ServiceId, &'a Service, &'a Object<KubeService>);
 
 /// Service ports by pod.
 struct Targets<'a> {
-    /// Kubernetes services by namespace.
-    kubernetes: BTreeMap<&'a str, Vec<KubernetesService<'a>>>,
+    /// Kubernetes services by the pods they select.
+    selecting: BTreeMap<PodId, Vec<KubernetesService<'a>>>,
+    /// Kubernetes services without selector, by namespace.
+    by_hand: BTreeMap<&'a str, Vec<(ServiceId, &'a Service)>>,
     /// Ports of ServiceEntries by endpoint address.
     external: BTreeMap<&'a str, Vec<(ServiceId, &'a Service, ServiceTarget)>>,
 }
@@ -160,16 +163,20 @@ impl<'a> Targets<'a> {
     fn new(input: ProxyInput<'a>) -> Self {
         let objects: BTreeMap<String, &Object<KubeService>> =
             input.inventory.services.iter().map(|s| (s.meta.key(), s.as_ref())).collect();
-        let mut targets = Targets { kubernetes: BTreeMap::new(), external: BTreeMap::new() };
+        let mut targets =
+            Targets { selecting: BTreeMap::new(), by_hand: BTreeMap::new(), external: BTreeMap::new() };
         // Services of one host and namespace share their endpoints, each counted once.
         let mut seen: BTreeMap<&str, ServiceId> = BTreeMap::new();
         for (id, service) in (0..).map(ServiceId).zip(input.services) {
             match service.registry {
                 Registry::Kubernetes => {
+                    if service.selector.is_empty() && service.resolution != Resolution::Alias {
+                        targets.by_hand.entry(&service.namespace).or_default().push((id, service));
+                    }
                     let key = format!("{}/{}", service.namespace, service.object_name);
-                    if let Some(object) = objects.get(&key) {
-                        let list = targets.kubernetes.entry(service.namespace.as_str()).or_default();
-                        list.push((id, service, object));
+                    let Some(object) = objects.get(&key) else { continue };
+                    for pod in input.index.select(input.pods, &service.namespace, &service.selector) {
+                        targets.selecting.entry(pod).or_default().push((id, service, object));
                     }
                 }
                 Registry::External => {
@@ -188,24 +195,18 @@ impl<'a> Targets<'a> {
         targets
     }
 
-    fn of(&self, pod: &Pod, input: ProxyInput<'_>) -> Vec<ServiceTarget> {
+    fn of(&self, id: PodId, pod: &Pod, input: ProxyInput<'_>) -> Vec<ServiceTarget> {
         if pod.is_client() {
             return Vec::new();
         }
-        let mut found = Vec::new();
-        let services = self.kubernetes.get(pod.namespace.as_str()).map_or(&[][..], Vec::as_slice);
-        let selected = services.iter().filter(|(_, _, object)| {
-            let selector = object.spec.selector.as_ref().filter(|s| !s.is_empty());
-            selector.is_some_and(|selector| is_subset(selector, &pod.labels))
-        });
-        let before = found.len();
-        for (id, service, object) in selected {
-            found.extend(of_selector(*id, service, object, pod));
-        }
         let ip = pod.ip.to_string();
-        if found.len() == before {
+        let mut found = Vec::new();
+        for (service_id, service, object) in self.selecting.get(&id).map_or(&[][..], Vec::as_slice) {
+            found.extend(of_selector(*service_id, service, object, pod));
+        }
+        if !self.selecting.contains_key(&id) {
             // Services without selector whose addresses were given by hand.
-            for (id, service, _) in services.iter().filter(|(_, s, _)| s.resolution != Resolution::Alias) {
+            for (id, service) in self.by_hand.get(pod.namespace.as_str()).map_or(&[][..], Vec::as_slice) {
                 let here = input.endpoints.of(service).iter().filter(|e| e.address == ip);
                 found.extend(here.filter_map(|e| {
                     let port = service.ports.iter().position(|p| p.name == e.port_name)?;
