@@ -169,6 +169,11 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             x.worker = Worker::Stream(stream);
         }
         self.arm_stream_duration(stream);
+        let idle = side.snapshot.connection_manager(side.chain).map_or(0, |h| h.stream_idle_timeout_ns);
+        if idle > 0 {
+            // Nothing moves between the end of the request and the head of the answer.
+            self.queue.after(idle, Event::StreamIdle(stream));
+        }
         if delay > 0 {
             self.queue.after(delay, Event::Delayed(stream));
         } else {
@@ -202,6 +207,16 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             OriginId::NONE,
         );
         reply.grpc_status = Some(4);
+        self.abandon_attempt(id);
+        self.reply_locally(id, reply, false);
+    }
+
+    /// `stream_idle_timeout` without an answer.
+    pub(super) fn stream_idle(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get(id) else { return };
+        let status = if stream.complete { 504 } else { 408 };
+        let flag = Some(ResponseFlag::SI);
+        let reply = LocalReply::new(status, "stream_idle_timeout", "stream timeout", flag, OriginId::NONE);
         self.abandon_attempt(id);
         self.reply_locally(id, reply, false);
     }

@@ -249,7 +249,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         self.arm_cluster(ix);
     }
 
-    fn namespace_of(&self, proxy: ProxyIx) -> Str {
+    pub(super) fn namespace_of(&self, proxy: ProxyIx) -> Str {
         let pod = self.proxies.get(proxy as usize).and_then(|p| self.pods.get(p.pod as usize));
         pod.map_or_else(|| Str::from("default"), |p| p.pod.namespace.clone())
     }

@@ -1,12 +1,13 @@
 //! The router: attempts, hosts, timeouts, retries, mirrors (semantics: envoy-routing 3.9, 4, 5, 7).
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mesh_core::Str;
 use mesh_core::cx::{Step, TraceSink};
 use mesh_core::decide::{self, ForwardPlan, HttpOutcome};
-use mesh_core::ids::OriginId;
-use mesh_core::ir::{Forward, RetryPolicy, RouteAction, UpstreamProtocol};
+use mesh_core::ids::{OriginId, Taint};
+use mesh_core::ir::{Cluster, Discovery, Forward, RetryPolicy, RouteAction, UpstreamProtocol};
 use mesh_core::request::{Protocol, RequestHead};
 use mesh_core::response::{LocalReply, ResponseFlag};
 use mesh_core::tls::ClientHello;
@@ -23,6 +24,9 @@ use super::words;
 use super::{Event, Sim};
 use crate::draws::{At, Chance, mix};
 use crate::record::Response;
+
+/// Bodies beyond the buffer limit cannot be sent again: retries are given up in silence (semantics: envoy-routing 5.3).
+const RETRY_BUFFER_BYTES: u64 = 1_048_576;
 
 fn plan_of(stream: &Stream) -> Option<&ForwardPlan> {
     match &stream.decision.outcome {
@@ -73,6 +77,20 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// Picks a host and asks its pool for a connection.
     fn try_once(&mut self, id: StreamId) {
         let now = self.queue.now();
+        let forwarded = match self.forward_address(id) {
+            Ok(address) => address,
+            Err(()) => {
+                let reply = LocalReply::new(
+                    503,
+                    "dns_resolution_failure",
+                    "DNS resolution failure",
+                    Some(ResponseFlag::DF),
+                    OriginId::NONE,
+                );
+                self.reply_locally(id, reply, false);
+                return;
+            }
+        };
         let Some(stream) = self.streams.get_mut(id) else { return };
         let Some(ix) = stream.cluster else { return };
         let attempt = stream.route.attempts + 1;
@@ -83,7 +101,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             attempt: u16::try_from(attempt).unwrap_or(u16::MAX),
             tried: &tried,
             retry: policy_of(stream),
-            original_dst: Some(stream.side.connection.destination),
+            original_dst: forwarded.or(Some(stream.side.connection.destination)),
         };
         let Some(run) = self.clusters.get_mut(ix as usize) else { return };
         let (snapshot, cluster) = run.config();
@@ -109,15 +127,38 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         self.send_attempt(id, ix, host, attempt);
     }
 
+    /// Where a dynamic forward proxy sends the request: its authority, resolved; `None` for other clusters.
+    fn forward_address(&self, id: StreamId) -> Result<Option<SocketAddr>, ()> {
+        let Some(stream) = self.streams.get(id) else { return Ok(None) };
+        let Some(run) = stream.cluster.and_then(|ix| self.clusters.get(ix as usize)) else { return Ok(None) };
+        if cluster_of(&run.snapshot, run.id).discovery != Discovery::DynamicForwardProxy {
+            return Ok(None);
+        }
+        let authority = stream.head.authority.as_deref().unwrap_or_default();
+        let default_port = if stream.head.scheme.as_ref() == "https" { 443 } else { 80 };
+        if let Ok(address) = authority.parse::<SocketAddr>() {
+            return Ok(Some(address));
+        }
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !host.ends_with(':') => (host, port.parse().map_err(|_| ())?),
+            _ => (authority, default_port),
+        };
+        let found = self.world.dns.resolve(&self.namespace_of(run.proxy), host);
+        let ip = found.and_then(|all| all.first().copied()).ok_or(())?;
+        Ok(Some(SocketAddr::new(ip, port)))
+    }
+
     fn send_attempt(&mut self, id: StreamId, ix: ClusterIx, host: mesh_core::ids::HostId, attempt: u32) {
         let Some(run) = self.clusters.get(ix as usize) else { return };
         let Some(chosen) = run.state.host(host) else { return };
         let (hostname, istio, address) =
             (chosen.hostname.clone(), chosen.tls_mode_istio, chosen.address.text());
         let origin = chosen.origin;
+        let pipe = chosen.address.socket().is_none();
         self.trace.step(|| Step::Host(address.into(), format!("attempt {attempt}").into(), origin));
         let (snapshot, cluster) = run.config();
         let cluster = cluster_of(&snapshot, cluster);
+        self.taint_upstream(id, cluster, pipe, origin);
         let Some(stream) = self.streams.get_mut(id) else { return };
         stream.route.attempts = attempt;
         stream.route.host = Some(host);
@@ -164,6 +205,20 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         self.tally.attempt(ix, host);
         let pool = self.pool_of(PoolKey { cluster: ix, host, protocol, hello, missing });
         self.pool_request(pool, ticket);
+    }
+
+    /// Ways to reach a host that are not modelled.
+    fn taint_upstream(&mut self, id: StreamId, cluster: &Cluster, pipe: bool, host: OriginId) {
+        let Some(stream) = self.streams.get(id) else { return };
+        let (root, proxy) = (stream.line.root, stream.side.proxy);
+        if pipe {
+            let what = "an application behind a unix domain socket".into();
+            self.taint(root, Some(proxy), &Taint { what, origin: host });
+        }
+        if cluster.proxy_protocol > 0 {
+            let what = "PROXY protocol towards a host".into();
+            self.taint(root, Some(proxy), &Taint { what, origin: cluster.origin });
+        }
     }
 
     /// The pool gave a connection: the attempt is under way.
@@ -226,7 +281,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// Asks the retry policy; true = a retry is scheduled.
     fn retry(&mut self, id: StreamId, outcome: AttemptOutcome) -> bool {
         let Some(stream) = self.streams.get_mut(id) else { return false };
-        if stream.answered.is_some() {
+        if stream.answered.is_some() || stream.head.body_bytes > RETRY_BUFFER_BYTES {
             return false;
         }
         let (Some(ix), Some(mut retry)) = (stream.cluster, stream.route.retry.take()) else { return false };

@@ -354,6 +354,8 @@ pub(crate) struct Session {
     pub(crate) bytes_received: u64,
     /// The request's record waits for its end (not so for sessions of pooled connections).
     pub(crate) held: bool,
+    /// Counts as connection and request of its host.
+    pub(crate) counted: bool,
 }
 
 /// A request (or line) inside an application.

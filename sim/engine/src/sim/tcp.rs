@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mesh_core::Str;
 use mesh_core::cx::{Cx, Step, TraceSink};
 use mesh_core::decide::{self, TcpOutcome};
-use mesh_core::ids::{ClusterId, HostId};
+use mesh_core::ids::{ClusterId, HostId, Taint};
 use mesh_core::ir::Terminal;
 use mesh_core::response::{Flags, ResponseFlag};
 use mesh_core::upstream::{PickContext, UpstreamEvent};
@@ -77,6 +77,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             bytes_sent: 0,
             bytes_received: 0,
             held,
+            counted: false,
         });
         if let Some(conn) = self.conns.get_mut(id) {
             conn.server = super::state::Server::Tcp(session);
@@ -89,11 +90,12 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     fn aim_session(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get(id) else { return };
         let snapshot = Arc::clone(&session.snapshot);
-        let (proxy, line) = (session.proxy, session.line);
+        let (proxy, line, chain) = (session.proxy, session.line, session.chain);
         let (cluster, hash, denied) = match &session.decision.outcome {
             TcpOutcome::Forward { cluster, hash, .. } => (Some(*cluster), *hash, false),
-            // The proxy connects upstream first and denies at the client's first bytes (semantics: istio-security 4.10).
-            TcpOutcome::Denied { .. } => (first_cluster(session), None, true),
+            // The proxy connects upstream first and denies at the client's first bytes (semantics: istio-security 4.10);
+            // without TLS those have come already.
+            TcpOutcome::Denied { cluster, hash, .. } => (Some(*cluster), *hash, session.terminated == 0),
             TcpOutcome::NoCluster(_) => (None, None, false),
         };
         let Some(cluster) = cluster else {
@@ -102,8 +104,19 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             return;
         };
         let Some(ix) = self.cluster_ix(proxy, &snapshot, cluster) else { return };
-        for taint in &cluster_of(&snapshot, cluster).taints {
+        let config = cluster_of(&snapshot, cluster);
+        for taint in &config.taints {
             self.taint(line.root, Some(proxy), taint);
+        }
+        if config.proxy_protocol > 0 {
+            let what = "PROXY protocol towards a host".into();
+            self.taint(line.root, Some(proxy), &Taint { what, origin: config.origin });
+        }
+        if let Some(Terminal::Tcp(tcp)) = snapshot.filter_chain(chain).map(|c| &c.terminal)
+            && tcp.tunnel.is_some()
+        {
+            let what = "a TCP proxy that tunnels through HTTP".into();
+            self.taint(line.root, Some(proxy), &Taint { what, origin: tcp.origin });
         }
         if let Some(session) = self.sessions.get_mut(id) {
             session.cluster = Some((ix, cluster));
@@ -165,6 +178,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let mut layers: Vec<_> = hello.iter().map(|h| Arc::new(h.clone())).collect();
         layers.extend(down.content.layers.iter().skip(session.terminated as usize).cloned());
         let content = Arc::new(Content { layers, bytes: down.content.bytes });
+        session.counted = true;
         session.added = u8::from(hello.is_some());
         session.upstream_tls = hello.is_some();
         let own = self.pods.get(proxy.pod as usize).map(|p| p.pod.ip);
@@ -379,7 +393,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     fn finish_session(&mut self, id: SessionId, close: Option<CloseKind>) {
         let Some(session) = self.sessions.remove(id) else { return };
         if let (Some((ix, _)), Some(host)) = (session.cluster, session.host)
-            && !matches!(session.decision.outcome, TcpOutcome::Denied { .. })
+            && session.counted
             && let Some(run) = self.clusters.get_mut(ix as usize)
         {
             run.state.connection_closed(host);
@@ -466,14 +480,6 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             hop.upstream_workload = Some(host.workload.clone()).filter(|w| !w.is_empty());
         }
         self.fill_hop(session.line, session.hop, hop);
-    }
-}
-
-/// The cluster a denied session would have gone to.
-fn first_cluster(session: &Session) -> Option<ClusterId> {
-    match &session.snapshot.filter_chain(session.chain)?.terminal {
-        Terminal::Tcp(proxy) => session.snapshot.cluster_by_name(&proxy.clusters.first()?.0),
-        Terminal::Http(_) => None,
     }
 }
 
