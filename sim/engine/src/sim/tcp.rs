@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mesh_core::Str;
 use mesh_core::cx::{Cx, Step, TraceSink};
 use mesh_core::decide::{self, TcpOutcome};
-use mesh_core::ids::{ClusterId, HostId, Taint};
+use mesh_core::ids::{HostId, Taint};
 use mesh_core::ir::Terminal;
 use mesh_core::response::{Flags, ResponseFlag};
 use mesh_core::upstream::{PickContext, UpstreamEvent};
