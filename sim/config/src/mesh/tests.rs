@@ -1,6 +1,7 @@
 //! The mesh as a whole, against recorded meshes (`tests/conformance`) and small ones written here.
 
 mod dns;
+mod dynamic;
 mod recorded;
 mod small;
 
