@@ -18,8 +18,7 @@ use crate::resource::workload::Controller;
 const NAME: &str = "istio-ingressgateway";
 
 /// Port name, service port, port of the pod.
-const PORTS: [(&str, u32, u32); 5] = [
-    ("status-port", 15021, 15021),
+const PORTS: [(&str, u32, u32); 4] = [
     ("http2", 80, 8080),
     ("https", 443, 8443),
     ("tcp", 31400, 31400),

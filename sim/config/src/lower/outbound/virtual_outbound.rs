@@ -63,7 +63,7 @@ pub(super) fn listener(cx: &Ctx<'_>) -> Option<Listener> {
             ..ListenerFilters::default()
         },
         // Not set by istiod here: Envoy's own 15 s.
-        listener_filters_timeout_ns: if dynamic { 15_000_000_000 } else { 0 },
+        listener_filters_timeout_ns: 15_000_000_000,
         filter_chains,
         default_filter_chain: None,
         taints: Vec::new(),
