@@ -257,12 +257,13 @@ mod tests {
             vs("a", "x", "2024-01-01T00:00:00Z"),
             vs("z", "x", "2023-01-01T00:00:00Z"),
             vs("zz", "x", ""),
+            vs("c", "x", "2025-01-02T00:00:00Z"),
         ]
         .concat();
         let (found, problems) = inventory(&text);
         assert!(problems.is_empty(), "{problems:?}");
         let order: Vec<String> = found.virtual_services.iter().map(|o| o.meta.key()).collect();
-        assert_eq!(order, ["x/zz", "x/z", "x/a", "yy/a", "x/b"]);
+        assert_eq!(order, ["x/z", "x/a", "yy/a", "x/b", "x/zz", "x/c"]);
     }
 
     #[test]

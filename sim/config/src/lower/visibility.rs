@@ -98,7 +98,7 @@ impl ServiceIndex {
 /// Registry order of services from several lists (istiod: `SortServicesByCreationTime`).
 pub(super) fn sort_by_creation(services: &mut [Arc<Service>]) {
     services.sort_by(|a, b| {
-        let key = |s: &Service| (s.creation_timestamp, s.name.clone(), s.namespace.clone());
+        let key = |s: &Service| (s.created(), s.name.clone(), s.namespace.clone());
         key(a).cmp(&key(b))
     });
 }

@@ -18,12 +18,8 @@ use crate::resource::workload::Controller;
 const NAME: &str = "istio-ingressgateway";
 
 /// Port name, service port, port of the pod.
-const PORTS: [(&str, u32, u32); 4] = [
-    ("http2", 80, 8080),
-    ("https", 443, 8443),
-    ("tcp", 31400, 31400),
-    ("tls", 15443, 15443),
-];
+const PORTS: [(&str, u32, u32); 4] =
+    [("http2", 80, 8080), ("https", 443, 8443), ("tcp", 31400, 31400), ("tls", 15443, 15443)];
 
 /// Adds the gateway if it is needed, and says so.
 pub(super) fn add_ingress_gateway(inventory: &mut Inventory, root: &str, out: &mut Vec<Diagnostic>) {

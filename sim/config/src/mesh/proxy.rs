@@ -219,7 +219,7 @@ impl<'a> Targets<'a> {
         found.extend(same_namespace.map(|(_, _, target)| *target));
         found.sort_by_cached_key(|target| {
             let service = input.services.get(target.service.0 as usize);
-            service.map(|s| (s.creation_timestamp, s.host.clone()))
+            service.map(|s| (s.created(), s.host.clone()))
         });
         found
     }

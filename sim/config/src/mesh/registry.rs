@@ -57,7 +57,7 @@ pub(super) fn services(
     // The sort is stable and Kubernetes comes first, as in the aggregate registry. Two ServiceEntries that istiod finds equal
     // come by object name here (there: in no particular order), addresses of one host as written.
     services.sort_by_cached_key(|s| {
-        (s.creation_timestamp, s.name.clone(), s.namespace.clone(), s.registry, s.object_name.clone())
+        (s.created(), s.name.clone(), s.namespace.clone(), s.registry, s.object_name.clone())
     });
     resolve_aliases(&mut services);
     (services, cluster_ips)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::locality::Locality;
 use super::protocol::Protocol;
+use crate::resource::meta::UNDATED;
 use crate::source::Span;
 
 /// Index into [`Mesh::services`](super::Mesh::services), which is in registry order.
@@ -37,7 +38,7 @@ pub struct Service {
     pub registry: Registry,
     /// The declaring document.
     pub origin: Span,
-    /// Creation time; `None` is the zero time.
+    /// Creation time; `None` counts as [`UNDATED`].
     pub creation_timestamp: Option<i64>,
     /// Ports in written order.
     pub ports: Vec<Port>,
@@ -215,6 +216,11 @@ pub enum Health {
 }
 
 impl Service {
+    /// Creation time as registry order compares it.
+    pub fn created(&self) -> i64 {
+        self.creation_timestamp.unwrap_or(UNDATED)
+    }
+
     /// The port with this number, if it has one.
     pub fn port(&self, number: u32) -> Option<&Port> {
         self.ports.iter().find(|p| p.number == number)

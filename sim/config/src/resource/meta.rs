@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::source::Span;
 
+/// When objects without creation time count as created: 2025-01-01, as in the recordings. Equal among themselves, they
+/// stand before what is newer and after what is older.
+pub const UNDATED: i64 = 1_735_689_600;
+
 /// `metadata` of an object, as far as Istio looks at it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ObjectMeta {
@@ -15,7 +19,7 @@ pub struct ObjectMeta {
     pub labels: BTreeMap<String, String>,
     /// `metadata.annotations`.
     pub annotations: BTreeMap<String, String>,
-    /// `metadata.creationTimestamp` in seconds since 1970; `None` sorts before every time, as Go's zero time does.
+    /// `metadata.creationTimestamp` in seconds since 1970; `None` counts as [`UNDATED`].
     pub creation_timestamp: Option<i64>,
     /// The controlling entry of `metadata.ownerReferences`, as kind and name.
     pub controller: Option<(String, String)>,
@@ -25,8 +29,8 @@ pub struct ObjectMeta {
 
 impl ObjectMeta {
     /// Istio's conflict order: older first, then name, then namespace (`sortConfigByCreationTime`; semantics: istio-networking 3.1).
-    pub fn conflict_key(&self) -> (Option<i64>, &str, &str) {
-        (self.creation_timestamp, &self.name, &self.namespace)
+    pub fn conflict_key(&self) -> (i64, &str, &str) {
+        (self.creation_timestamp.unwrap_or(UNDATED), &self.name, &self.namespace)
     }
 
     /// `namespace/name`, the way references and reports write it.

@@ -99,15 +99,16 @@ fn collect<'a>(
             continue;
         }
         let host = host(cx, endpoint, mode);
-        if query.mtls_only && !host.tls_mode_istio {
-            continue;
-        }
         let group = groups.entry(endpoint.locality.to_string()).or_insert_with(|| Group {
             locality: endpoint.locality.clone(),
             weight: 0,
             priority: 0,
             members: Vec::new(),
         });
+        // A locality stays, even when none of its endpoints does.
+        if query.mtls_only && !host.tls_mode_istio {
+            continue;
+        }
         group.weight = group.weight.saturating_add(host.weight);
         group.members.push((endpoint, host));
     }

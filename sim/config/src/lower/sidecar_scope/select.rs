@@ -101,7 +101,7 @@ pub(super) fn destination(indexes: &Indexes, namespace: &str, host: &str) -> Opt
     let visible = || by_namespace.values().filter(|s| indexes.services.is_visible(s, namespace));
     visible()
         .find(|s| s.registry == Registry::Kubernetes)
-        .or_else(|| visible().min_by_key(|s| s.creation_timestamp))
+        .or_else(|| visible().min_by_key(|s| s.created()))
         .cloned()
 }
 

@@ -125,7 +125,7 @@ fn traffic_distribution_is_spec_then_annotation_then_namespace() {
 
 #[test]
 fn registry_order_is_time_then_name_then_namespace() {
-    let at = |time: &str| format!("creationTimestamp: '2024-01-0{time}T00:00:00Z'");
+    let at = |time: &str| format!("creationTimestamp: '2025-02-0{time}T00:00:00Z'");
     let text = [
         service(&format!("name: late, {}", at("2")), ""),
         entry(&format!("name: zzz, {}", at("1")), "hosts: [a.example, late]"),
@@ -197,7 +197,7 @@ fn a_target_port_counts_once_per_service_and_protocol() {
             "selector: {app: a}, ports: [{name: http-1, port: 80, targetPort: 1}, {name: http-2, port: 81, targetPort: 1}, {name: tcp, port: 82, targetPort: 1}]",
         )
         + &service(
-            "name: a, creationTimestamp: '2024-01-01T00:00:00Z'",
+            "name: a, creationTimestamp: '2025-02-01T00:00:00Z'",
             "selector: {app: a}, ports: [{name: http, port: 80, targetPort: 1}]",
         );
     let mesh = mesh(&text);
