@@ -145,7 +145,11 @@ fn drop_server_fields(node: &mut Node) {
     entries.retain(|(key, _)| key.text != "status");
     for (key, value) in entries {
         if let ("metadata", Value::Mapping(meta)) = (key.text.as_str(), &mut value.value) {
-            meta.retain(|(key, _)| key.text != "managedFields");
+            // Malformed ones stay, so that metadata validation refuses them.
+            let well_formed = |n: &Node| n.sequence().iter().all(|f| matches!(f.value, Value::Mapping(_)));
+            meta.retain(|(key, n)| {
+                key.text != "managedFields" || !matches!(n.value, Value::Sequence(_)) || !well_formed(n)
+            });
         }
     }
 }

@@ -30,6 +30,7 @@ pub(super) fn check(object: &Node, kind: &Kind) -> Vec<Diagnostic> {
         labels(meta, &mut out);
         annotations(meta, &mut out);
         finalizers(meta, &mut out);
+        owners(meta, &mut out);
     }
     out
 }
@@ -48,29 +49,26 @@ fn types(meta: &Node) -> Vec<Diagnostic> {
 }
 
 fn names(object: &Node, meta: &Node, kind: &Kind, out: &mut Vec<Diagnostic>) {
-    let given = |key: &str| meta.get(key).and_then(|n| n.as_str().map(|s| (n.site(), s)));
-    match (given("name").filter(|(_, s)| !s.is_empty()), given("generateName").filter(|(_, s)| !s.is_empty()))
-    {
-        (Some((span, name)), _) => {
-            if let Some(why) = name_problem(kind, name) {
-                out.push(problem(span, format!("metadata.name: `{name}` {why}")));
-            }
-        }
-        (None, Some((span, prefix))) => {
-            // A generated name gets a suffix, so the prefix may end in a dash.
-            let stem = prefix.strip_suffix('-').unwrap_or(prefix);
-            if let Some(why) = name_problem(kind, &format!("{stem}a")) {
-                out.push(problem(span, format!("metadata.generateName: `{prefix}` {why}")));
-            }
-        }
-        (None, None) => {
-            let span = meta
-                .get("name")
-                .map_or(if meta.span.is_none() { object.span } else { meta.span }, Node::site);
-            out.push(problem(span, "metadata.name is required".to_owned()));
+    let written =
+        |key: &str| meta.get(key).and_then(|n| n.as_str().filter(|s| !s.is_empty()).map(|s| (n.site(), s)));
+    let (name, prefix) = (written("name"), written("generateName"));
+    if let Some((span, prefix)) = prefix {
+        // A generated name gets a suffix, so the prefix may end in a dash.
+        let stem = prefix.strip_suffix('-').unwrap_or(prefix);
+        if let Some(why) = name_problem(kind, &format!("{stem}a")) {
+            out.push(problem(span, format!("metadata.generateName: `{prefix}` {why}")));
         }
     }
-    if let Some((span, namespace)) = given("namespace").filter(|(_, s)| !s.is_empty()) {
+    if let Some((span, name)) = name {
+        if let Some(why) = name_problem(kind, name) {
+            out.push(problem(span, format!("metadata.name: `{name}` {why}")));
+        }
+    } else if prefix.is_none() {
+        let place = if meta.span.is_none() { object.span } else { meta.span };
+        let span = meta.get("name").map_or(place, Node::site);
+        out.push(problem(span, "metadata.name is required".to_owned()));
+    }
+    if let Some((span, namespace)) = written("namespace") {
         if kind.namespaced && (!is_lower_label(namespace) || namespace.len() > 63) {
             let message = format!("metadata.namespace: `{namespace}` {LABEL_RULE}");
             out.push(problem(span, message));
@@ -133,6 +131,34 @@ fn finalizers(meta: &Node, out: &mut Vec<Diagnostic>) {
         if let Some(why) = qualified_name_problem(item.as_str().unwrap_or("")) {
             out.push(problem(item.site(), format!("metadata.finalizers: {why}")));
         }
+    }
+}
+
+fn owners(meta: &Node, out: &mut Vec<Diagnostic>) {
+    let owners = meta.get("ownerReferences").map(Node::sequence).unwrap_or_default();
+    for owner in owners {
+        for key in ["apiVersion", "kind", "name", "uid"] {
+            if owner.get(key).and_then(Node::as_str).is_none_or(str::is_empty) {
+                out.push(problem(
+                    owner.site(),
+                    format!("metadata.ownerReferences: `{key}` must not be empty"),
+                ));
+            }
+        }
+        if owner.get("apiVersion").and_then(Node::as_str).is_some_and(|v| v.matches('/').count() > 1) {
+            out.push(problem(
+                owner.site(),
+                "metadata.ownerReferences: `apiVersion` is no group and version".into(),
+            ));
+        }
+    }
+    let mut controllers =
+        owners.iter().filter_map(|o| o.get("controller").filter(|c| c.as_bool() == Some(true)));
+    if let (Some(_), Some(second)) = (controllers.next(), controllers.next()) {
+        out.push(problem(
+            second.site(),
+            "metadata.ownerReferences: only one owner may be the controller".into(),
+        ));
     }
 }
 
