@@ -3,6 +3,7 @@
 //!
 //! * [`conformance`] — predictions judged by recorded answers of a real mesh.
 //! * [`tokens`] — JWTs, real and shorthand.
+//! * [`translation`] — lowering compared with what istiod really sent.
 //!
 //! Prints nothing: results are plain data of `mesh-reports`.
 
@@ -15,3 +16,4 @@ pub mod outcome;
 pub mod plan;
 pub mod predict;
 pub mod tokens;
+pub mod translation;

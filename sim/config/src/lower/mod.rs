@@ -22,8 +22,10 @@ pub mod cluster;
 pub mod context;
 pub mod destination_rule;
 pub mod endpoint;
+pub mod gateway;
 pub mod hosts;
 pub mod http_connection_manager;
+pub mod inbound;
 pub mod origin;
 pub mod outbound;
 pub mod regexes;
@@ -44,6 +46,7 @@ use crate::inventory::{Effect, Inventory};
 use crate::mesh::Mesh;
 use crate::mesh::proxy::{Proxy, ProxyId, ProxyKind};
 use crate::mesh::registry::CLUSTER_DOMAIN;
+use crate::resource::gateway::Gateway;
 use crate::resource::mesh_config::MeshOutboundTrafficMode;
 use crate::resource::meta::Object;
 use crate::resource::sidecar::Sidecar;
@@ -73,6 +76,18 @@ pub struct Indexes {
     pub destination_rules: destination_rule::Index,
     /// PeerAuthentications by scope.
     pub peer_authentication: security::peer_authentication::Index,
+    /// RequestAuthentications in conflict order.
+    pub request_authentications: Vec<security::request_authentication::Policy>,
+    /// AuthorizationPolicies in conflict order.
+    pub authorization_policies: Vec<security::authorization::Policy>,
+    /// The trust domain and its aliases.
+    pub trust_domains: security::trust_domain::Bundle,
+    /// Trust domains whose certificates servers accept.
+    pub accepted_domains: Vec<String>,
+    /// Gateways in conflict order.
+    pub gateways: Vec<Arc<Object<Gateway>>>,
+    /// Secrets and ConfigMaps with certificates.
+    pub credentials: security::credentials::Credentials,
     /// Sidecars in conflict order.
     pub sidecars: Vec<Arc<Object<Sidecar>>>,
     /// Unknown destinations where no Sidecar says otherwise.
@@ -187,6 +202,15 @@ fn indexes(mesh: &Mesh) -> Indexes {
             &settings.root_namespace,
             &seen(mesh, &inventory.peer_authentications),
         ),
+        request_authentications: seen(mesh, &inventory.request_authentications),
+        authorization_policies: seen(mesh, &inventory.authorization_policies),
+        trust_domains: security::trust_domain::Bundle::new(
+            &settings.trust_domain,
+            &settings.trust_domain_aliases,
+        ),
+        accepted_domains: security::trust_domain::accepted(settings),
+        gateways: seen(mesh, &inventory.gateways),
+        credentials: security::credentials::Credentials::new(&inventory.secrets, &inventory.config_maps),
         sidecars: seen(mesh, &inventory.sidecars),
         outbound_mode: settings.outbound_traffic_policy.mode,
     }
@@ -222,6 +246,17 @@ fn snapshot(cx: &Ctx<'_>) -> Snapshot {
         let outbound = outbound::lower(cx);
         out.listeners = outbound.listeners;
         out.routes = outbound.routes;
+        let inbound = inbound::lower(cx);
+        out.listeners.extend(inbound.listeners);
+        out.clusters.extend(inbound.clusters);
+    } else {
+        let merged = gateway::merged(cx);
+        if merged.passes_by_cluster_name() {
+            out.clusters.extend(cluster::outbound(cx, cluster::ClusterMode::SniDnat));
+        }
+        let gateway = gateway::lower(cx, &merged);
+        out.listeners = gateway.listeners;
+        out.routes = gateway.routes;
     }
     out.seal();
     out

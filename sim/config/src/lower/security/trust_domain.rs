@@ -1,6 +1,8 @@
 //! Trust domains: the mesh's own, its aliases, and what that does to the identities a policy names
 //! (semantics: istio-security 1.1, 1.3, 1.4).
 
+use crate::mesh::meshconfig::MeshSettings;
+
 /// Stands for "the trust domain of this mesh" in principals, whatever it is called.
 const LOCAL: &str = "cluster.local";
 
@@ -80,6 +82,19 @@ impl Bundle {
         }
         out
     }
+}
+
+/// The trust domains whose certificates servers accept: the mesh's, its aliases, those of further CAs, each once.
+#[must_use]
+pub fn accepted(settings: &MeshSettings) -> Vec<String> {
+    let own = std::iter::once(&settings.trust_domain).chain(&settings.trust_domain_aliases);
+    let mut out: Vec<String> = Vec::new();
+    for domain in own.chain(settings.ca_certificates.iter().flat_map(|ca| &ca.trust_domains)) {
+        if !domain.is_empty() && !out.contains(domain) {
+            out.push(domain.clone());
+        }
+    }
+    out
 }
 
 /// Whether `pattern` is `text`, or `*`, or has a star at one end that covers it.

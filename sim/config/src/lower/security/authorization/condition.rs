@@ -272,12 +272,11 @@ fn filter_metadata(key: &str, values: &[String]) -> Result<Permission, Problem> 
     }))
 }
 
-/// An address or a network; host bits are masked.
+/// An address or a network; host bits stay as written and do not count in comparisons.
 fn network(value: &str) -> Result<IpNet, Problem> {
     let bad = || Problem::Malformed(format!("`{value}` is not an IP address or CIDR"));
     if value.contains('/') {
-        let net: IpNet = value.parse().map_err(|_| bad())?;
-        return Ok(net.trunc());
+        return value.parse().map_err(|_| bad());
     }
     let ip: IpAddr = value.parse().map_err(|_| bad())?;
     Ok(IpNet::from(ip))
