@@ -5,6 +5,7 @@
 
 pub mod case;
 mod counts;
+pub mod dynamic;
 pub mod judge;
 
 use mesh_reports::conformance::{CaseResult, ConformanceReport, Verdict};

@@ -1,0 +1,100 @@
+//! Times: ejections and durations, within the accuracy of the recorder (dynamic/README.md).
+
+use mesh_reports::conformance::Difference;
+
+use super::judge::difference;
+use super::recording::Recording;
+use super::row::{EjectionRow, Run};
+
+/// Ticks drift by about a millisecond each and are seen up to this much later.
+const TICK_LATE_MS: f64 = 25.0;
+/// Nothing ends earlier than predicted by more than this.
+const EARLY_MS: f64 = 3.0;
+/// The recorder's processes add up to this to a duration.
+const SLOW_MS: f64 = 25.0;
+/// Two shared cores: this part of the requests may have met a hiccup.
+const HICCUPS: f64 = 0.02;
+
+/// Whether the runs of the recording agree in their ejection times.
+pub(super) fn within_accuracy(recording: &Recording) -> bool {
+    recording.ejection_spread_ms <= 2.0 * TICK_LATE_MS
+}
+
+/// Some simulated run has the recorded ejections.
+pub(super) fn ejections(recording: &Recording, observed: &Run, simulated: &[Run]) -> Option<Difference> {
+    let rotation_ms = rotation_ms(observed);
+    let begin_ms = rotation_ms + recording.ejection_spread_ms.max(TICK_LATE_MS);
+    let last_ms = observed.rows.iter().map(|r| r.planned_ms).fold(0.0, f64::max);
+    let same = |run: &Run| {
+        run.ejections.len() == observed.ejections.len()
+            && run.ejections.iter().zip(&observed.ejections).all(|(s, o)| {
+                let ends = match (s.until_ms, o.until_ms) {
+                    (Some(s), Some(o)) => o - s >= -EARLY_MS && o - s <= TICK_LATE_MS,
+                    // What ends after the last request is not in the recording.
+                    (Some(s), None) => s >= last_ms - TICK_LATE_MS,
+                    (None, Some(o)) => o >= last_ms - TICK_LATE_MS,
+                    (None, None) => true,
+                };
+                s.workload == o.workload
+                    && s.by == o.by
+                    && s.num == o.num
+                    && (s.from_ms - o.from_ms).abs() <= begin_ms
+                    && ends
+            })
+    };
+    if simulated.iter().any(same) {
+        return None;
+    }
+    let text = |run: &Run| run.ejections.iter().map(describe).collect::<Vec<_>>().join("; ");
+    let mut predicted: Vec<String> = simulated.iter().map(text).collect();
+    predicted.sort();
+    predicted.dedup();
+    predicted.truncate(4);
+    Some(difference("ejections", predicted, text(observed)))
+}
+
+fn describe(e: &EjectionRow) -> String {
+    let until = e.until_ms.map_or_else(|| "end".to_owned(), |t| format!("{t:.0}"));
+    format!("{} by {} {:.0}..{until} (#{})", e.workload, e.by, e.from_ms, e.num)
+}
+
+/// Time in which a rotation comes round: hosts times the usual gap between requests.
+fn rotation_ms(observed: &Run) -> f64 {
+    let mut planned: Vec<f64> = observed.rows.iter().map(|r| r.planned_ms).collect();
+    planned.sort_by(f64::total_cmp);
+    let mut gaps: Vec<f64> = planned.windows(2).filter_map(|w| Some(w.get(1)? - w.first()?)).collect();
+    gaps.sort_by(f64::total_cmp);
+    let gap = gaps.get(gaps.len() / 2).copied().unwrap_or(0.0);
+    let hosts: std::collections::BTreeSet<_> =
+        observed.rows.iter().filter_map(|r| r.values.get("workload")).collect();
+    gap * hosts.len() as f64
+}
+
+/// Requests last as long as simulated ones do, within the recorder's accuracy.
+pub(super) fn durations(observed: &Run, simulated: &[Run]) -> Option<Difference> {
+    let mut wrong = Vec::new();
+    for (i, row) in observed.rows.iter().enumerate() {
+        let lasted = || {
+            simulated
+                .iter()
+                .filter_map(|s| s.rows.get(i))
+                // Only runs in which the same happened.
+                .filter(|r| r.values.get("status") == row.values.get("status"))
+                .filter(|r| r.values.get("attempts") == row.values.get("attempts"))
+                .map(|r| r.lasted_ms)
+        };
+        let (least, most) = (lasted().fold(f64::INFINITY, f64::min), lasted().fold(0.0, f64::max));
+        // Few seeds do not show the whole range of random delays.
+        let margin = (most - least) * 0.3;
+        let fits = row.lasted_ms >= least - margin - EARLY_MS && row.lasted_ms <= most + margin + SLOW_MS;
+        if least.is_finite() && !fits {
+            wrong.push((row, least, most));
+        }
+    }
+    if wrong.len() as f64 <= 1.0 + HICCUPS * observed.rows.len() as f64 {
+        return None;
+    }
+    let (row, least, most) = wrong.first()?;
+    let key = format!("duration of {}#{} and {} more", row.id.0, row.id.1, wrong.len() - 1);
+    Some(difference(&key, [format!("{least:.1} to {most:.1} ms")], format!("{:.1} ms", row.lasted_ms)))
+}
