@@ -103,7 +103,9 @@ fn headers() {
 fn queries() {
     let text = |pattern| Some(StringMatch::new(pattern));
     let exact = |t: &str| text(StringPattern::Exact(t.into()));
-    let rows: Vec<(Option<StringMatch>, bool, &[&str], &[&str])> = vec![
+    /// Value, `absent`, queries that match, queries that do not.
+    type Row<'a> = (Option<StringMatch>, bool, &'a [&'a str], &'a [&'a str]);
+    let rows: Vec<Row<'_>> = vec![
         (
             exact("b"),
             false,
