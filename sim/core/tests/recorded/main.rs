@@ -15,6 +15,7 @@ mod replay;
 mod routes;
 mod seams;
 mod sent;
+mod tokens;
 
 use replay::Corpus;
 

@@ -1,26 +1,6 @@
-//! What decisions take from outside: every combination of choices, and no tokens.
+//! What decisions take from outside: every combination of choices.
 
-use mesh_core::Str;
-use mesh_core::cx::{Draws, Purpose, Token, TokenStatus, Tokens};
-
-/// No token is ever read: cases with tokens are the harness's.
-#[derive(Default)]
-pub(crate) struct NoTokens {
-    pub(crate) asked: std::cell::Cell<bool>,
-}
-
-impl Tokens for NoTokens {
-    fn decode(&self, _token: &str) -> Result<Token, Str> {
-        self.asked.set(true);
-        Err("no tokens here".into())
-    }
-    fn verify(&self, _token: &str, _jwks: &str) -> TokenStatus {
-        TokenStatus::Unknown
-    }
-    fn now_unix(&self) -> i64 {
-        1_790_000_000
-    }
-}
+use mesh_core::cx::{Draws, Purpose};
 
 /// Visits every combination of choices.
 #[derive(Default)]
