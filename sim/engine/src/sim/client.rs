@@ -64,7 +64,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let destination = match &request.dial {
             Dial::Address(to) => Some(*to),
             Dial::Name(name, port) => {
-                let found = self.world.dns.resolve(&namespace, name);
+                let found = self.resolve(&namespace, name);
                 self.trace.step(|| match &found {
                     Some(a) => Step::Note(format!("DNS: {name} is {a:?}").into()),
                     None => Step::Note(format!("DNS: {name} does not exist").into()),
@@ -83,6 +83,16 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         if let Some(call) = self.calls.get_mut(id) {
             call.conn = Some(conn);
         }
+    }
+
+    /// DNS as a pod of this namespace sees it; answers are remembered for one version of the world.
+    fn resolve(&mut self, namespace: &Str, name: &Str) -> Option<Arc<[IpAddr]>> {
+        if let Some(known) = self.dns_answers.get(name).and_then(|by| by.get(namespace)) {
+            return known.clone();
+        }
+        let found: Option<Arc<[IpAddr]>> = self.world.dns.resolve(namespace, name).map(Arc::from);
+        self.dns_answers.entry(name.clone()).or_default().insert(namespace.clone(), found.clone());
+        found
     }
 
     /// TCP is up: TLS, or the payload at once.

@@ -129,6 +129,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             }
         }
         self.world = world;
+        self.dns_answers.clear();
         if !first {
             self.tally.grow(self.pods.len());
         }

@@ -102,6 +102,8 @@ pub(crate) struct Sim<'p, C, S> {
     connection_numbers: u64,
     internet_accepted: u32,
     events: u64,
+    /// DNS answers by name and namespace.
+    dns_answers: BTreeMap<Str, BTreeMap<Str, Option<Arc<[IpAddr]>>>>,
 }
 
 impl<'p, C: Chance, S: TraceSink> Sim<'p, C, S> {
@@ -140,6 +142,7 @@ impl<'p, C: Chance, S: TraceSink> Sim<'p, C, S> {
             connection_numbers: 0,
             internet_accepted: 0,
             events: 0,
+            dns_answers: BTreeMap::new(),
         };
         sim.adopt(Arc::clone(&plan.world), 0, 0);
         sim

@@ -151,11 +151,10 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     fn send_attempt(&mut self, id: StreamId, ix: ClusterIx, host: mesh_core::ids::HostId, attempt: u32) {
         let Some(run) = self.clusters.get(ix as usize) else { return };
         let Some(chosen) = run.state.host(host) else { return };
-        let (hostname, istio, address) =
-            (chosen.hostname.clone(), chosen.tls_mode_istio, chosen.address.text());
-        let origin = chosen.origin;
+        let (hostname, istio, origin) = (chosen.hostname.clone(), chosen.tls_mode_istio, chosen.origin);
         let pipe = chosen.address.socket().is_none();
-        self.trace.step(|| Step::Host(address.into(), format!("attempt {attempt}").into(), origin));
+        self.trace
+            .step(|| Step::Host(chosen.address.text().into(), format!("attempt {attempt}").into(), origin));
         let (snapshot, cluster) = run.config();
         let cluster = cluster_of(&snapshot, cluster);
         self.taint_upstream(id, cluster, pipe, origin);

@@ -164,9 +164,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let (config, at) = run.config();
         let cluster = cluster_of(&config, at);
         let Some(chosen) = run.state.host(host) else { return };
-        let (istio, address, text, origin) =
-            (chosen.tls_mode_istio, chosen.address.socket(), chosen.address.text(), chosen.origin);
-        self.trace.step(|| Step::Host(text.into(), Str::default(), origin));
+        let (istio, address, origin) = (chosen.tls_mode_istio, chosen.address.socket(), chosen.origin);
+        self.trace.step(|| Step::Host(chosen.address.text().into(), Str::default(), origin));
         run.state.connection_opened(host);
         run.state.attach_tcp(host);
         self.tally.connected(ix);
