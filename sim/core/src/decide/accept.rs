@@ -50,17 +50,19 @@ pub fn accept<S: TraceSink>(
 /// The listener of a connection: exact address, else wildcard address, else the catch-all the connection entered by.
 fn find_listener(snapshot: &Snapshot, direction: TrafficDirection, conn: &Connection) -> Option<ListenerId> {
     let (ip, port) = (conn.destination.ip(), conn.destination.port());
+    let usable = |i: usize, test: &dyn Fn(&Listener) -> bool| {
+        snapshot.listeners.get(i).is_some_and(|l| l.pipe.is_none() && test(l))
+            && !snapshot.index.is_refused(i, &snapshot.listeners)
+    };
     let position = |test: &dyn Fn(&Listener) -> bool| {
-        let mut ids = 0..snapshot.listeners.len();
-        let usable = |i: &usize| {
-            snapshot.listeners.get(*i).is_some_and(|l| l.pipe.is_none() && test(l))
-                && !snapshot.index.is_refused(*i, &snapshot.listeners)
-        };
-        ids.find(usable).map(|i| ListenerId(i as u32))
+        (0..snapshot.listeners.len()).find(|i| usable(*i, test)).map(|i| ListenerId(i as u32))
+    };
+    let on_port = |test: &dyn Fn(&Listener) -> bool| match snapshot.index.listeners_on(port) {
+        Some(mut known) => known.find(|i| usable(*i, test)).map(|i| ListenerId(i as u32)),
+        None => position(&|l| l.port == port && test(l)),
     };
     let at = |test: &dyn Fn(&Listener) -> bool| {
-        position(&|l| test(l) && l.port == port && l.ip == Some(ip))
-            .or_else(|| position(&|l| test(l) && l.port == port && l.ip.is_none()))
+        on_port(&|l| test(l) && l.ip == Some(ip)).or_else(|| on_port(&|l| test(l) && l.ip.is_none()))
     };
     match (snapshot.kind, direction) {
         (ProxyKind::Gateway, _) => at(&|_| true),

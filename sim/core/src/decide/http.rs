@@ -4,6 +4,7 @@
 
 use crate::cx::{Claim, Cx, Draws, Step, TraceSink};
 use crate::decide::authz::{Subject, any_match, denial_details, run_rbac};
+use crate::decide::outcome::standing_taint;
 use crate::decide::resolve::{Resolved, Target, resolve};
 use crate::decide::view::{HeadView, Hop};
 use crate::decide::{
@@ -46,7 +47,7 @@ pub fn decide_http<D: Draws, S: TraceSink>(
     let hop = Hop { hcm, conn, peer, tls };
     run.downstream.remote = hop.remote_address(&head.headers);
     run.downstream.https = hop.forwarded_proto(head) == "https";
-    run.standing_taints(cx);
+    run.note_taint(standing_taint(snapshot, chain).as_ref(), cx);
     let refused = codec::refuse(&hop, head)
         .or_else(|| normalize::normalize_path(hcm.path_normalization, head).err())
         .or_else(|| codec::refuse_upgrade(&hop, head));
@@ -94,16 +95,6 @@ struct Run<'s> {
 }
 
 impl<'s> Run<'s> {
-    /// Taints that concern every request of the proxy, the listener or the chain.
-    fn standing_taints<D: Draws, S: TraceSink>(&mut self, cx: &mut Cx<'_, D, S>) {
-        let listener = self.snapshot.listeners.get(self.chain.listener.index());
-        let chain = self.snapshot.filter_chain(self.chain);
-        let on_listener = listener.into_iter().flat_map(|l| &l.taints);
-        let on_chain = chain.into_iter().flat_map(|c| &c.taints);
-        let first = self.snapshot.taints.iter().chain(on_listener).chain(on_chain).next();
-        self.note_taint(first, cx);
-    }
-
     fn note_taint<D: Draws, S: TraceSink>(&mut self, taint: Option<&Taint>, cx: &mut Cx<'_, D, S>) {
         if let Some(taint) = taint {
             cx.trace.step(|| Step::Taint(taint.what.clone(), taint.origin));

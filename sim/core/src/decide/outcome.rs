@@ -325,3 +325,18 @@ impl HttpDecision {
         self.virtual_host(snapshot)?.routes.get(self.route?.route as usize)
     }
 }
+
+/// The taint of everything that passes a chain: of the proxy, the listener or the chain itself.
+pub(super) fn standing_taint(snapshot: &Snapshot, chain: ChainId) -> Option<Taint> {
+    let listener = snapshot.listeners.get(chain.listener.index());
+    let on_listener = listener.into_iter().flat_map(|l| &l.taints);
+    let on_chain = snapshot.filter_chain(chain).into_iter().flat_map(|c| &c.taints);
+    let declared = snapshot.taints.iter().chain(on_listener).chain(on_chain).next();
+    // connections here carry no PROXY header, and Envoy would close one that lacks it
+    let proxied = || {
+        let expecting = listener.filter(|l| l.listener_filters.proxy_protocol)?;
+        let what = "a listener that expects a PROXY protocol header".into();
+        Some(Taint { what, origin: expecting.origin })
+    };
+    declared.cloned().or_else(proxied)
+}

@@ -3,6 +3,7 @@
 use crate::cx::{Cx, Draws, Purpose, Step, TraceSink};
 use crate::decide::authz::{Subject, denial_details, run_rbac};
 use crate::decide::hash::ip_hash;
+use crate::decide::outcome::standing_taint;
 use crate::decide::router::choose_weighted;
 use crate::decide::{RbacLog, TcpDecision, TcpOutcome};
 use crate::ids::{ChainId, OriginId, Taint};
@@ -25,9 +26,8 @@ pub fn decide_tcp<D: Draws, S: TraceSink>(
     let Some(filter_chain) = snapshot.filter_chain(chain) else {
         return TcpDecision { outcome: TcpOutcome::NoCluster("".into()), rbac: rbac_log, taint: None };
     };
-    let listener = snapshot.listeners.get(chain.listener.index());
-    let standing = snapshot.taints.iter().chain(listener.into_iter().flat_map(|l| &l.taints));
-    let mut taint: Option<&Taint> = standing.chain(&filter_chain.taints).next();
+    let standing = standing_taint(snapshot, chain);
+    let mut taint: Option<&Taint> = standing.as_ref();
     // the TCP proxy sees the connection before RBAC sees bytes
     let mut outcome = match &filter_chain.terminal {
         Terminal::Tcp(proxy) => pick(snapshot, proxy, conn, cx),

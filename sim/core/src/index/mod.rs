@@ -38,6 +38,8 @@ struct Tables {
     routes: Vec<RouteTable>,
     /// Per listener: refused by Envoy.
     refused: Vec<bool>,
+    /// Port and position of every listener, sorted.
+    ports: Vec<(u16, u32)>,
     /// Per listener: the route configuration of each chain, the default chain last.
     chain_routes: Vec<Vec<Option<RouteConfigId>>>,
 }
@@ -60,6 +62,7 @@ impl SnapshotIndex {
         let tables = Tables {
             routes: snapshot.routes.iter().map(|config| RouteTable::new(config, snapshot)).collect(),
             refused: snapshot.listeners.iter().map(has_overlapping_chains).collect(),
+            ports: listener_ports(&snapshot.listeners),
             chain_routes: snapshot.listeners.iter().map(|l| chain_routes(l, snapshot)).collect(),
         };
         SnapshotIndex { tables: Some(Arc::new(tables)) }
@@ -84,6 +87,15 @@ impl SnapshotIndex {
         }
     }
 
+    /// Positions of the listeners on a port, ascending; `None` when all have to be looked at.
+    #[must_use]
+    pub fn listeners_on(&self, port: u16) -> Option<impl Iterator<Item = usize> + '_> {
+        let ports = &self.tables.as_ref()?.ports;
+        let start = ports.partition_point(|(p, _)| *p < port);
+        let on_port = ports.get(start..).unwrap_or(&[]).iter().take_while(move |(p, _)| *p == port);
+        Some(on_port.map(|(_, i)| *i as usize))
+    }
+
     /// Whether Envoy refuses a listener for overlapping filter chains; the others work on.
     #[must_use]
     pub fn is_refused(&self, listener: usize, listeners: &[Listener]) -> bool {
@@ -92,6 +104,12 @@ impl SnapshotIndex {
             None => listeners.get(listener).is_some_and(has_overlapping_chains),
         }
     }
+}
+
+fn listener_ports(listeners: &[Listener]) -> Vec<(u16, u32)> {
+    let mut ports: Vec<(u16, u32)> = listeners.iter().zip(0u32..).map(|(l, i)| (l.port, i)).collect();
+    ports.sort_unstable();
+    ports
 }
 
 fn chain_routes(listener: &Listener, snapshot: &Snapshot) -> Vec<Option<RouteConfigId>> {
