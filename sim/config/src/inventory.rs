@@ -34,6 +34,7 @@ use crate::resource::workload_entry::{WorkloadEntry, WorkloadGroup};
 use crate::yaml;
 
 pub use effect::Effect;
+pub(crate) use effect::of as effect_of;
 
 /// An object of a kind that is read but not simulated.
 #[derive(Debug, Clone)]

@@ -8,7 +8,9 @@ mod text;
 use crate::diagnostic::{Diagnostic, Stage, codes};
 use crate::document::{self, RawObject};
 use crate::input::InputFile;
+use crate::schema;
 use crate::source::{FileId, Sources, Span};
+use crate::webhook;
 use crate::yaml;
 
 /// Everything that was read.
@@ -55,13 +57,40 @@ pub fn read_text(file: FileId, text: &str) -> (Vec<RawObject>, Vec<Diagnostic>) 
     for diagnostic in &mut diagnostics {
         explain_template(diagnostic, text);
     }
-    let mut objects = Vec::new();
+    let mut objects: Vec<RawObject> = Vec::new();
     for document in documents {
         let (more, problems) = document::objects(document);
         objects.extend(more);
         diagnostics.extend(problems);
     }
+    name_objects(&mut diagnostics, &objects);
     (objects, diagnostics)
+}
+
+/// What admission says of objects that were read, and where they use what is not modelled; in the order of
+/// objects, each problem once.
+pub fn admission(objects: &[RawObject]) -> Vec<Diagnostic> {
+    let mut out: Vec<Diagnostic> = Vec::new();
+    for object in objects {
+        let from = out.len();
+        let support = schema::unmodelled(object).into_iter().map(|u| u.diagnostic(object));
+        for d in schema::admit(object, Some(webhook::validate)).into_iter().chain(support) {
+            let said = |o: &Diagnostic| o.span() == d.span() && o.message == d.message;
+            if !out.get(from..).unwrap_or_default().iter().any(said) {
+                out.push(d);
+            }
+        }
+    }
+    out
+}
+
+/// Problems of the text are given the object they lie in.
+fn name_objects(diagnostics: &mut [Diagnostic], objects: &[RawObject]) {
+    for d in diagnostics.iter_mut().filter(|d| d.object.is_none()) {
+        let at = d.span();
+        let around = |o: &&RawObject| o.span.start <= at.start && at.end <= o.span.end;
+        d.object = objects.iter().find(around).map(RawObject::reference);
+    }
 }
 
 /// A syntax error in a text full of `{{ … }}` has one likely reason.
@@ -102,6 +131,42 @@ mod tests {
         let result = read_one(&list);
         assert_eq!((result.objects.len(), result.diagnostics.len()), (2, 0));
         assert!(result.objects[0].node.get("status").is_none());
+    }
+
+    #[test]
+    fn problems_name_their_object_and_the_place() {
+        let text = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a, namespace: b}\n\
+                    spec:\n  hosts: [x]\n  hosts: [w]\n  http: [{timeuot: 5s, timeout: 5, route: [{destination: {host: x}}]}]\n";
+        let result = read_one(text);
+        let said: Vec<_> = result.diagnostics.iter().cloned().chain(admission(&result.objects)).collect();
+        let lines: Vec<_> = said
+            .iter()
+            .map(|d| {
+                let object = d.object.as_ref().map(ToString::to_string).unwrap_or_default();
+                format!("{} {} {object}: {}", result.sources.location(d.span()), d.stage.word(), d.message)
+            })
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "a.yaml:6:3 strict VirtualService/b/a: key `hosts` is already set in this mapping",
+                "a.yaml:7:11 strict VirtualService/b/a: unknown field `timeuot` in spec.http[0]",
+                "a.yaml:7:33 schema VirtualService/b/a: spec.http[0].timeout: expected a string, found the number `5`",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_modelled_is_told_where_it_is_used() {
+        let text = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a}\nspec:\n  \
+                    host: x\n  trafficPolicy:\n    retryBudget: {percent: 20, budgetInterval: 10s}\n---\n\
+                    apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: e}\nspec: {}\n---\n\
+                    apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: n}\n";
+        let result = read_one(text);
+        let said = admission(&result.objects);
+        let lines: Vec<_> =
+            said.iter().map(|d| format!("{} {}", result.sources.file_line(d.span()), d.code.0)).collect();
+        assert_eq!(lines, ["a.yaml:7 MS0401", "a.yaml:11 MS0401", "a.yaml:15 MS0401"]);
     }
 
     #[test]

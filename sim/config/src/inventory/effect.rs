@@ -14,7 +14,7 @@ pub enum Effect {
 }
 
 /// The effect of a kind that the inventory has no list for.
-pub(super) fn of(group: &str, kind: &str) -> Effect {
+pub(crate) fn of(group: &str, kind: &str) -> Effect {
     match (group, kind) {
         ("telemetry.istio.io", _) => Effect::Observability,
         ("install.istio.io" | "sailoperator.io" | "operator.istio.io", _) => Effect::MeshSettings,

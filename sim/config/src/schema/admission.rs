@@ -4,6 +4,7 @@ use super::{Kind, meta, openapi, registry, rules, strict};
 use crate::decode::closest;
 use crate::diagnostic::{Diagnostic, Stage, codes};
 use crate::document::RawObject;
+use crate::inventory::{Effect, effect_of};
 
 /// istiod's validation webhook: judges an object whose kind and schema are known.
 pub type Webhook = fn(&RawObject) -> Vec<Diagnostic>;
@@ -95,8 +96,13 @@ fn names_in(group: &str) -> impl Iterator<Item = &'static str> {
     read.chain(unread).copied()
 }
 
+/// Kinds without a schema: most say nothing about traffic, some do.
 fn not_read(object: &RawObject) -> Diagnostic {
-    let message = format!("`{}` of `{}` is not read", object.kind, object.api_version);
     let span = object.node.get("kind").map_or(object.span, |n| n.site());
-    Diagnostic::info(codes::NOT_READ, Stage::Support, span, message)
+    let what = format!("`{}` of `{}`", object.kind, object.api_version);
+    if effect_of(object.group(), &object.kind) == Effect::Traffic {
+        let message = format!("{what} is not modelled; predictions it may influence are unknown");
+        return Diagnostic::info(codes::NOT_MODELLED, Stage::Support, span, message);
+    }
+    Diagnostic::info(codes::NOT_READ, Stage::Support, span, format!("{what} is not read"))
 }
