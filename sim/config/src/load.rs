@@ -27,20 +27,28 @@ pub struct ReadResult {
 /// Reads all files into objects.
 pub fn read(inputs: Vec<InputFile>) -> ReadResult {
     let mut result = ReadResult::default();
+    let (objects, diagnostics) = read_into(&mut result.sources, inputs);
+    (result.objects, result.diagnostics) = (objects, diagnostics);
+    result
+}
+
+/// Reads more files beside those of a file table, whose spans stay valid.
+pub fn read_into(sources: &mut Sources, inputs: Vec<InputFile>) -> (Vec<RawObject>, Vec<Diagnostic>) {
+    let (mut all, mut problems) = (Vec::new(), Vec::new());
     for input in inputs {
         let (text, problem) = text::decode(&input.bytes);
-        let file = result.sources.add(input.display_name, text);
+        let file = sources.add(input.display_name, text);
         if let Some(message) = problem {
             let at = Span::new(file, 0, 0);
-            result.diagnostics.push(Diagnostic::error(codes::NOT_TEXT, Stage::Parse, at, message));
+            problems.push(Diagnostic::error(codes::NOT_TEXT, Stage::Parse, at, message));
             continue;
         }
-        let text = result.sources.text(file).to_owned();
+        let text = sources.text(file).to_owned();
         let (objects, diagnostics) = read_text(file, &text);
-        result.objects.extend(objects);
-        result.diagnostics.extend(diagnostics);
+        all.extend(objects);
+        problems.extend(diagnostics);
     }
-    result
+    (all, problems)
 }
 
 /// The text of a file's bytes; what is not text becomes a character the YAML reader refuses.

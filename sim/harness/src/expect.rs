@@ -3,7 +3,7 @@
 //! Certainty is part of an expectation: `status: 200` fails when one outcome in ten thousand is a 503. Only `split`
 //! speaks of shares. An unknown outcome makes the case unknown, unless `verdict: unknown` was expected.
 
-mod log_line;
+pub mod log_line;
 mod packet_path;
 
 use std::collections::BTreeMap;

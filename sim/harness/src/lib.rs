@@ -2,6 +2,9 @@
 //! the engine that knows none of them.
 //!
 //! * [`conformance`] — predictions judged by recorded answers of a real mesh.
+//! * [`loaded`], [`mod@world`] — a mesh read, modelled, lowered and turned into the engine's world.
+//! * [`scenario`], [`timeline`], [`report`], [`gate`] — a run and its verdict.
+//! * [`lint`] — static findings.
 //! * [`tokens`] — JWTs, real and shorthand.
 //! * [`translation`] — lowering compared with what istiod really sent.
 //!
@@ -12,8 +15,15 @@ pub mod directory;
 pub mod document;
 pub mod expect;
 pub mod format;
+pub mod gate;
+pub mod lint;
+pub mod loaded;
 pub mod outcome;
 pub mod plan;
 pub mod predict;
+pub mod report;
+pub mod scenario;
+pub mod timeline;
 pub mod tokens;
 pub mod translation;
+pub mod world;

@@ -2,9 +2,24 @@
 //!
 //! Conformance, policy tests, `explain`, `diff` and `matrix` all ask here; nobody else calls `enumerate`.
 
+use std::sync::Arc;
+
 use mesh_core::cx::Step;
-use mesh_engine::record::RequestRecord;
+use mesh_engine::plan::{Arrivals, ClientRequest, NetworkModel, Plan, Record, SendMode, Traffic};
+use mesh_engine::record::{Fate, RequestRecord};
+use mesh_engine::{Enumeration, enumerate};
 use mesh_reports::outcome::Outcome;
+
+use crate::loaded::LoadedMesh;
+use crate::outcome::outcome;
+use crate::plan::behavior::Behaviors;
+use crate::plan::traffic::Sender;
+use crate::tokens::JwtReader;
+
+/// A client gives up after this (conformance/README: 15 s).
+const PATIENCE_NS: u64 = 15_000_000_000;
+/// Most combinations of random choices that are visited.
+const MAX_OUTCOMES: usize = 20_000;
 
 /// One predicted outcome with what it was made from.
 #[derive(Debug, Clone)]
@@ -17,6 +32,64 @@ pub struct Prediction {
     pub record: RequestRecord,
     /// Why.
     pub steps: Vec<Step>,
+}
+
+/// Every outcome of a request on an idle mesh; equal outcomes are joined. Probabilities sum to 1.
+///
+/// # Errors
+/// When there are too many combinations of random choices.
+pub fn predict(
+    mesh: &LoadedMesh,
+    sender: &Sender,
+    request: &ClientRequest,
+    behaviors: &Behaviors,
+    explain: bool,
+) -> Result<Vec<Prediction>, String> {
+    let traffic = Traffic {
+        name: "request".into(),
+        pod: sender.pod,
+        source: sender.source,
+        mix: vec![(1, request.clone())],
+        arrivals: Arrivals::At(vec![0]),
+        client_timeout_ns: Some(PATIENCE_NS),
+        impatient: Fate::Timeout,
+        send: SendMode::Whole,
+    };
+    let enumeration = Enumeration { plan: idle_plan(mesh, behaviors), traffic, explain, limit: MAX_OUTCOMES };
+    let outcomes = enumerate(&enumeration).map_err(|e| e.to_string())?;
+    let mut joined: Vec<Prediction> = Vec::new();
+    for one in outcomes {
+        let shown = outcome(0.0, &one.record, &mesh.world, mesh);
+        match joined.iter_mut().find(|p| p.outcome == shown) {
+            Some(known) => known.p += one.probability,
+            None => joined.push(Prediction {
+                p: one.probability,
+                outcome: shown,
+                record: one.record,
+                steps: one.steps,
+            }),
+        }
+    }
+    for prediction in &mut joined {
+        prediction.outcome.p = prediction.p;
+    }
+    Ok(joined)
+}
+
+fn idle_plan(mesh: &LoadedMesh, behaviors: &Behaviors) -> Plan {
+    Plan {
+        world: Arc::clone(&mesh.world),
+        seed: 1,
+        replication: 0,
+        duration_ns: 0,
+        warmup_ns: 0,
+        network: NetworkModel::default(),
+        behaviors: behaviors.pods.clone(),
+        traffic: Vec::new(),
+        changes: Vec::new(),
+        record: Record::default(),
+        tokens: Arc::new(JwtReader),
+    }
 }
 
 /// Whether a service host was meant by a short or full name: `reviews`, `reviews.default`, the FQDN.

@@ -7,6 +7,7 @@ pub mod case;
 mod counts;
 pub mod dynamic;
 pub mod judge;
+pub mod predictor;
 
 use mesh_reports::conformance::{CaseResult, ConformanceReport, Verdict};
 use mesh_reports::outcome::Outcome;

@@ -96,8 +96,8 @@ pub struct PodClient {
     pub labels: BTreeMap<String, String>,
     /// Service account.
     pub service_account: String,
-    /// Whether it has a sidecar.
-    pub sidecar: bool,
+    /// Whether it has a sidecar; absent means by the injection rules.
+    pub sidecar: Option<bool>,
     /// Address; assigned when absent.
     #[serde(rename = "ip")]
     pub ip: Option<IpAddr>,
@@ -109,7 +109,7 @@ impl Default for PodClient {
             namespace: "default".to_owned(),
             labels: BTreeMap::new(),
             service_account: "default".to_owned(),
-            sidecar: true,
+            sidecar: None,
             ip: None,
         }
     }
@@ -230,7 +230,7 @@ mod tests {
         let Ok(Client::Pod(pod)) = read(r#"{"pod": {"namespace": "t", "sidecar": false}}"#) else {
             panic!("pod")
         };
-        assert_eq!((pod.sidecar, pod.service_account.as_str()), (false, "default"));
+        assert_eq!((pod.sidecar, pod.service_account.as_str()), (Some(false), "default"));
         assert!(read(r#"{"gateway": "a/b", "pod": {}}"#).is_err());
     }
 }

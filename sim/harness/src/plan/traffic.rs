@@ -3,6 +3,7 @@
 use mesh_config::diagnostic::{Diagnostic, Stage, codes};
 use mesh_config::source::Span;
 use mesh_engine::plan::{Arrivals, ClientRequest, Dial, Payload, Phase, SendMode, Traffic};
+use mesh_engine::record::Fate;
 use mesh_engine::world::PodId;
 use std::net::IpAddr;
 
@@ -122,7 +123,7 @@ pub fn traffic(
         mix,
         arrivals,
         client_timeout_ns: words.client_timeout.map(|d| d.0),
-        impatient: mesh_engine::record::Fate::ClientClosed,
+        impatient: Fate::ClientClosed,
         send: match words.send {
             None => SendMode::Whole,
             Some(SendWord::HalfHeaders) => SendMode::HalfHeaders,

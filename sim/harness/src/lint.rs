@@ -1,0 +1,38 @@
+//! Static findings about a set of manifests: admission first, then what the mesh as a whole would silently not do.
+
+use mesh_config::diagnostic::{Diagnostic, Severity};
+use mesh_config::document::RawObject;
+use mesh_config::schema;
+use mesh_config::source::Sources;
+use mesh_config::webhook;
+
+use crate::loaded::{LoadedMesh, MeshInput};
+
+/// Everything found, in order of file and line; errors of admission stop the rest for their object only.
+#[must_use]
+pub fn lint(
+    sources: Sources,
+    objects: Vec<RawObject>,
+    reading: Vec<Diagnostic>,
+    namespace: &str,
+) -> (Sources, Vec<Diagnostic>) {
+    let mut found = reading;
+    let mut admitted = Vec::new();
+    for object in objects {
+        let findings = schema::admit(&object, Some(webhook::validate));
+        let refused = findings.iter().any(|d| d.severity == Severity::Error);
+        found.extend(findings);
+        if !refused {
+            admitted.push(object);
+        }
+    }
+    let input = MeshInput { namespace: namespace.to_owned(), ..MeshInput::default() };
+    let mesh = LoadedMesh::of_objects(sources, admitted, &input, Vec::new());
+    for diagnostic in mesh.diagnostics {
+        if !found.contains(&diagnostic) {
+            found.push(diagnostic);
+        }
+    }
+    found.sort_by_key(|d| d.labels.first().map(|l| (l.span.file, l.span.start)));
+    (mesh.sources, found)
+}

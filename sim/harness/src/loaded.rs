@@ -1,0 +1,187 @@
+//! A mesh that was read, modelled, lowered and turned into the engine's world, with everything needed to explain it.
+
+mod places;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mesh_config::decode::Spanned;
+use mesh_config::diagnostic::{Diagnostic, Severity, Stage, codes};
+use mesh_config::document::RawObject;
+use mesh_config::input::{Expand, expand};
+use mesh_config::inventory::Inventory;
+use mesh_config::load::read_into;
+use mesh_config::lower::Lowering;
+use mesh_config::mesh::workload::ClientPod;
+use mesh_config::mesh::{Mesh, MeshOptions};
+use mesh_config::source::{Sources, Span};
+use mesh_core::ir::Snapshot;
+use mesh_engine::world::{PodId, World};
+
+use crate::directory::Directory;
+use crate::format::client::{Client, PodClient};
+use crate::format::mesh::{InjectionDefault, MeshWords};
+use crate::world;
+
+/// Semantics profiles that exist.
+pub const PROFILES: [&str; 1] = ["istio-1.32"];
+
+/// Namespace of objects that state none.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
+/// What a mesh is read from.
+#[derive(Debug, Clone, Default)]
+pub struct MeshInput {
+    /// The words of the document.
+    pub words: MeshWords,
+    /// Client pods that no manifest defines, by first appearance.
+    pub clients: Vec<PodClient>,
+    /// Namespace of objects that state none; empty = `default`.
+    pub namespace: String,
+}
+
+impl MeshInput {
+    /// Notes the client pod of a `from:`, once.
+    pub fn note_client(&mut self, client: &Client) {
+        if let Client::Pod(pod) = client
+            && !self.clients.contains(pod)
+        {
+            self.clients.push(pod.clone());
+        }
+    }
+}
+
+/// A mesh, ready to be asked.
+pub struct LoadedMesh {
+    /// The file table of all places.
+    pub sources: Sources,
+    /// The objects as written, for changes on the way.
+    pub objects: Vec<RawObject>,
+    /// The model's options.
+    pub options: MeshOptions,
+    /// Namespace of objects that state none.
+    pub namespace: String,
+    /// The model, lowered on demand.
+    pub lowering: Arc<Lowering>,
+    /// The engine's world.
+    pub world: Arc<World>,
+    /// Its pods by reference.
+    pub directory: Directory,
+    /// The pods of `from: {pod: …}`.
+    pub clients: Vec<(PodClient, PodId)>,
+    /// Everything that was found on the way.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl LoadedMesh {
+    /// Reads the manifests (relative to `base`) and builds the mesh. Problems are in `diagnostics`; with an error
+    /// among them predictions must not be shown.
+    #[must_use]
+    pub fn load(mut sources: Sources, input: &MeshInput, base: &Path) -> LoadedMesh {
+        let how = Expand { base: Some(base), recursive: true, stdin: None };
+        let (files, mut diagnostics) = expand(&input.words.manifests, how);
+        let (objects, problems) = read_into(&mut sources, files);
+        diagnostics.extend(problems);
+        LoadedMesh::of_objects(sources, objects, input, diagnostics)
+    }
+
+    /// Builds the mesh of objects that were read already.
+    #[must_use]
+    pub fn of_objects(
+        sources: Sources,
+        objects: Vec<RawObject>,
+        input: &MeshInput,
+        mut diagnostics: Vec<Diagnostic>,
+    ) -> LoadedMesh {
+        if let Some(profile) = input.words.profile.as_deref().filter(|p| !PROFILES.contains(p)) {
+            let message = format!("there is no semantics profile `{profile}`");
+            diagnostics.push(
+                Diagnostic::error(codes::NO_SUCH_NAME, Stage::Schema, Span::NONE, message)
+                    .help(format!("known: {}", PROFILES.join(", "))),
+            );
+        }
+        let namespace = if input.namespace.is_empty() { DEFAULT_NAMESPACE } else { &input.namespace };
+        let options = options(input);
+        let (lowering, problems) = lower(objects.clone(), namespace, &options);
+        diagnostics.extend(problems);
+        let mesh = Arc::clone(&lowering.mesh);
+        let world = world_of(&lowering);
+        let made = mesh.pods.iter().enumerate().filter(|(_, p)| p.is_client()).map(|(i, _)| PodId(i as u32));
+        let clients = input.clients.iter().cloned().zip(made).collect();
+        LoadedMesh {
+            sources,
+            objects,
+            options,
+            namespace: namespace.to_owned(),
+            directory: world::directory(&mesh),
+            world: Arc::new(world),
+            lowering: Arc::new(lowering),
+            clients,
+            diagnostics,
+        }
+    }
+
+    /// Another version of the same mesh: other objects, same options and clients.
+    #[must_use]
+    pub fn version(&self, objects: &[RawObject]) -> (Arc<Lowering>, World, Vec<Diagnostic>) {
+        let (lowering, diagnostics) = lower(objects.to_vec(), &self.namespace, &self.options);
+        let world = world_of(&lowering);
+        (Arc::new(lowering), world, diagnostics)
+    }
+
+    /// Whether something is wrong with the mesh.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|d| d.severity == Severity::Error)
+    }
+
+    /// `file:line:column` of a place; `None` for what nobody wrote.
+    #[must_use]
+    pub fn place(&self, span: Span) -> Option<String> {
+        (!span.is_none()).then(|| self.sources.location(span))
+    }
+}
+
+fn options(input: &MeshInput) -> MeshOptions {
+    let text = |(name, ip): (&String, &std::net::IpAddr)| {
+        (name.clone(), Spanned { value: ip.to_string(), span: Span::NONE })
+    };
+    MeshOptions {
+        config: input.words.config.iter().cloned().collect(),
+        injection: input.words.injection != Some(InjectionDefault::Disabled),
+        pod_addresses: input.words.addresses.pods.iter().map(text).collect(),
+        service_addresses: input.words.addresses.services.iter().map(text).collect(),
+        clients: input
+            .clients
+            .iter()
+            .map(|pod| ClientPod {
+                namespace: pod.namespace.clone(),
+                labels: pod.labels.clone(),
+                service_account: Some(pod.service_account.clone()),
+                sidecar: pod.sidecar,
+                origin: Span::NONE,
+            })
+            .collect(),
+    }
+}
+
+fn lower(objects: Vec<RawObject>, namespace: &str, options: &MeshOptions) -> (Lowering, Vec<Diagnostic>) {
+    let (inventory, mut diagnostics) = Inventory::new(objects, namespace);
+    let (mesh, problems) = Mesh::new(inventory, options);
+    diagnostics.extend(problems);
+    (Lowering::new(Arc::new(mesh)), diagnostics)
+}
+
+fn world_of(lowering: &Lowering) -> World {
+    let empty = || {
+        Arc::new(Snapshot {
+            kind: mesh_core::ir::ProxyKind::Sidecar,
+            listeners: Vec::new(),
+            routes: Vec::new(),
+            clusters: Vec::new(),
+            taints: Vec::new(),
+            index: mesh_core::index::SnapshotIndex::default(),
+        })
+    };
+    world::world(&lowering.mesh, |proxy| lowering.snapshot(proxy).unwrap_or_else(empty))
+}
