@@ -2,8 +2,9 @@
 //!
 //! `conformance/<mesh>/xds.json.gz` holds every proxy's listeners, routes, clusters and endpoints. Both sides are brought
 //! into one shape (protobuf JSON without what decides nothing) and compared key by key: `listeners`, `routes`,
-//! `policies`, `matchers` print the IR, `recorded` reads the recording, `difference` compares.
+//! `policies`, `matchers` print the IR, `recorded` reads the recording, `clusters` does both, `difference` compares.
 
+mod clusters;
 mod difference;
 mod listeners;
 mod matchers;
@@ -29,6 +30,8 @@ pub enum Kind {
     Listeners,
     /// RDS.
     Routes,
+    /// CDS with EDS.
+    Clusters,
 }
 
 /// The recording of one mesh: resources by proxy (`ns.pod`).
@@ -56,16 +59,27 @@ impl Recording {
     #[must_use]
     pub fn differences(&self, proxy: &str, snapshot: &Snapshot, kind: Kind) -> Vec<Difference> {
         let Some(sent) = self.proxies.get(&proxy.replacen('/', ".", 1)) else { return Vec::new() };
-        let (key, ours): (&str, Vec<Value>) = match kind {
-            Kind::Listeners => ("listeners", snapshot.listeners.iter().map(listeners::listener).collect()),
-            Kind::Routes => ("routes", snapshot.routes.iter().map(routes::configuration).collect()),
+        let theirs = |key: &str| sent.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let (ours, theirs): (Vec<Value>, Vec<Value>) = match kind {
+            Kind::Listeners => (
+                snapshot.listeners.iter().map(listeners::listener).collect(),
+                theirs("listeners").iter().map(recorded::listener).collect(),
+            ),
+            Kind::Routes => (
+                snapshot.routes.iter().map(routes::configuration).collect(),
+                theirs("routes").iter().map(recorded::route_configuration).collect(),
+            ),
+            Kind::Clusters => {
+                let name = |e: &'_ Value| e.get("clusterName").and_then(Value::as_str).map(str::to_owned);
+                let named: Vec<_> = theirs("endpoints").iter().filter_map(|e| Some((name(e)?, e))).collect();
+                let endpoints = named.iter().map(|(name, e)| (name.as_str(), *e)).collect();
+                (
+                    snapshot.clusters.iter().map(clusters::cluster).collect(),
+                    theirs("clusters").iter().map(|c| clusters::recorded(c, &endpoints)).collect(),
+                )
+            }
         };
-        let read = match kind {
-            Kind::Listeners => recorded::listener,
-            Kind::Routes => recorded::route_configuration,
-        };
-        let theirs = sent.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
-        let theirs = by_name(theirs.iter().map(read).collect());
+        let theirs = by_name(theirs.into_iter().map(recorded::tidy).collect());
         let ours = by_name(ours.into_iter().map(recorded::tidy).collect());
         let names: BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
         let mut out = Vec::new();

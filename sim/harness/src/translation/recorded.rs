@@ -418,6 +418,7 @@ const ALWAYS: &[&str] = &[
     "pattern",
     "perMillion",
     "disabledPorts",
+    "healthyPanicThreshold",
 ];
 
 fn empty(value: &Value) -> bool {

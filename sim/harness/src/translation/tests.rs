@@ -1,4 +1,4 @@
-//! Every recorded mesh: listeners and routes of every proxy are what istiod sent.
+//! Every recorded mesh: what every proxy is sent is what istiod sent it.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -76,10 +76,11 @@ fn lowering(dir: &Path) -> Lowering {
 /// Differences of one mesh, with the proxy in front.
 fn differences(dir: &Path) -> Vec<String> {
     let (recording, lowering) = (recording(dir), lowering(dir));
+    assert_eq!(recording.proxies().count(), lowering.mesh.proxies.len(), "{}", dir.display());
     let mut out = Vec::new();
     for (id, proxy) in (0..).map(ProxyId).zip(&lowering.mesh.proxies) {
         let snapshot = lowering.snapshot(id).expect("a snapshot");
-        for kind in [Kind::Listeners, Kind::Routes] {
+        for kind in [Kind::Listeners, Kind::Routes, Kind::Clusters] {
             let found = recording.differences(&proxy.id, &snapshot, kind);
             out.extend(found.iter().map(|d| format!("{} {kind:?} {d}", proxy.id)));
         }
@@ -90,7 +91,9 @@ fn differences(dir: &Path) -> Vec<String> {
 #[test]
 fn every_proxy_is_sent_what_istiod_sent() {
     let mut all = Vec::new();
-    for dir in corpus() {
+    let corpus = corpus();
+    assert_eq!(corpus.len(), 15, "{corpus:?}");
+    for dir in corpus {
         let found = differences(&dir);
         let mesh = dir.file_name().expect("name").to_string_lossy().into_owned();
         all.extend(found.iter().take(40).map(|d| format!("{mesh} {d}")));
