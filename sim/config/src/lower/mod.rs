@@ -34,6 +34,9 @@ pub mod sidecar_scope;
 pub mod virtual_service;
 pub mod visibility;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
