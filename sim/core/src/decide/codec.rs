@@ -94,27 +94,29 @@ pub(super) fn refuse(hop: &Hop<'_>, head: &RequestHead) -> Option<LocalReply> {
 
 fn refuse_http1(hop: &Hop<'_>, head: &RequestHead) -> Option<LocalReply> {
     let method = head.method.as_ref();
-    if !METHODS.contains(&method) && method != "M-SEARCH" {
+    if !METHODS.contains(&method) {
         return Some(not_http());
     }
     match head.path.as_ref() {
         "*" if method == "OPTIONS" => {}
         "*" => return Some(codec_error(400, "http1.invalid_url", "Bad Request")),
+        path if path.bytes().any(|b| b == b' ' || b == b'\t' || b >= 0x80) => return Some(not_http()),
+        path if path.bytes().any(|b| b.is_ascii_control()) => return Some(invalid_characters()),
         path if !path.starts_with('/') && method != "CONNECT" => return Some(not_http()),
         _ => {}
     }
-    if let Some(reply) = refuse_header_lines(&head.headers) {
+    if let Some(reply) = refuse_header_lines(head) {
         return Some(reply);
     }
     if head.protocol == Protocol::Http10 && !hop.hcm.accept_http_10 {
         return Some(codec_error(426, "low_version", "Upgrade Required"));
     }
     let authority = head.authority.as_deref().unwrap_or_default();
-    if authority.bytes().any(|b| b == b' ' || b == b'\t') {
+    if !authority.bytes().all(is_authority_byte) {
         return Some(codec_error(400, "http.invalid_authority", "Bad Request"));
     }
     if method == "CONNECT" && !has_port(authority) {
-        return Some(not_http());
+        return Some(codec_error(400, "http1.invalid_url", "Bad Request"));
     }
     None
 }
@@ -124,31 +126,52 @@ fn has_port(authority: &str) -> bool {
     !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn refuse_header_lines(headers: &Headers) -> Option<LocalReply> {
-    let bytes: usize = headers.0.iter().map(|(name, value)| name.len() + value.len()).sum();
+fn invalid_characters() -> LocalReply {
+    codec_error(400, "http1.invalid_characters", "Bad Request")
+}
+
+/// Limits count the Host line too.
+fn refuse_header_lines(head: &RequestHead) -> Option<LocalReply> {
+    let headers = &head.headers;
+    let host = head.authority.as_ref().map(|host| "host".len() + host.len());
+    let bytes: usize = headers.0.iter().map(|(name, value)| name.len() + value.len()).chain(host).sum();
     if bytes > MAX_HEADER_BYTES {
         return Some(codec_error(431, "http1.headers_too_large", "Request Header Fields Too Large"));
     }
-    if headers.0.len() > MAX_HEADER_LINES {
+    if headers.0.len() + usize::from(host.is_some()) > MAX_HEADER_LINES {
         return Some(codec_error(431, "http1.too_many_headers", "Request Header Fields Too Large"));
     }
     let bad_name = |name: &str| name.is_empty() || !name.bytes().all(is_token_byte);
-    let bad_value = |value: &str| value.bytes().any(|b| matches!(b, 0 | b'\r' | b'\n'));
-    if headers.0.iter().any(|(name, value)| bad_name(name) || bad_value(value)) {
+    if headers.0.iter().any(|(name, _)| bad_name(name)) {
         return Some(not_http());
     }
-    let mut lengths = headers.all("content-length");
-    if let Some(first) = lengths.next() {
-        let bad_number = first.is_empty() || !first.bytes().all(|b| b.is_ascii_digit());
-        if bad_number || lengths.any(|other| other != first) {
-            return Some(not_http());
-        }
-        if headers.all("transfer-encoding").any(|v| v.eq_ignore_ascii_case("chunked")) {
-            let details = "http1.content_length_and_chunked_not_allowed";
-            return Some(codec_error(400, details, "Bad Request"));
-        }
+    let bad_value = |value: &str| value.bytes().any(|b| b.is_ascii_control() && b != b'\t');
+    if headers.0.iter().any(|(_, value)| bad_value(value)) {
+        return Some(invalid_characters());
     }
-    None
+    refuse_framing(headers)
+}
+
+/// `content-length` and `transfer-encoding`.
+fn refuse_framing(headers: &Headers) -> Option<LocalReply> {
+    let mut lengths = headers.all("content-length");
+    let length = lengths.next();
+    if let Some(text) = length
+        && (text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) || lengths.next().is_some())
+    {
+        return Some(not_http());
+    }
+    let encoding = headers.first("transfer-encoding")?;
+    if !encoding.eq_ignore_ascii_case("chunked") {
+        return Some(codec_error(501, "http1.invalid_transfer_encoding", "Not Implemented"));
+    }
+    let details = "http1.content_length_and_chunked_not_allowed";
+    length.map(|_| codec_error(400, details, "Bad Request"))
+}
+
+/// Envoy: nghttp2's `VALID_AUTHORITY_CHARS`; an empty authority is fine.
+fn is_authority_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!$%&'()*+,-.:;=@[]_~".contains(&byte)
 }
 
 /// RFC 9110 `tchar`.

@@ -71,11 +71,15 @@ fn prepare(hop: &Hop<'_>, local_identity: &Certificate, out: &mut RequestHead) {
     let forwarded_for = edge.then(|| hop.forwarded_for(&out.headers));
     let upgrade = codec::upgrade_of(out).is_some();
     let named = connection_named(&out.headers, upgrade);
-    out.headers.0.retain(|(name, value)| match name.as_ref() {
+    let trailers = out.headers.all("te").flat_map(|line| line.split(',')).any(|t| t.trim() == "trailers");
+    out.headers.0.retain(|(name, _)| match name.as_ref() {
         "connection" | "upgrade" => upgrade,
-        "te" => value.as_ref() == "trailers",
+        "te" => false,
         name => !hop.strips(name) && !named.iter().any(|n| n == name),
     });
+    if trailers {
+        out.headers.append("te", "trailers");
+    }
     out.headers.set("x-forwarded-proto", &proto);
     if let Some(value) = forwarded_for {
         out.headers.set("x-forwarded-for", &value);

@@ -48,7 +48,7 @@ pub(super) fn text_hash(text: &str) -> u64 {
 
 /// One line is hashed as it is; several are sorted, and each hash seeds the next.
 fn header_hash(name: &str, hop: &Hop<'_>, head: &RequestHead) -> Option<u64> {
-    let view = HeadView { hop: *hop, head };
+    let view = HeadView::new(*hop, head);
     let (mut first, mut count) = (0, 0u32);
     view.lines(name, &mut |line| {
         if count == 0 {

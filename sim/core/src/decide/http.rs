@@ -108,7 +108,7 @@ impl<'s> Run<'s> {
         head: &RequestHead,
         cx: &mut Cx<'_, D, S>,
     ) -> Resolved<'s> {
-        let view = HeadView { hop: *hop, head };
+        let view = HeadView::new(*hop, head);
         let resolved = resolve(self.snapshot, self.chain, &view, self.payload.as_ref(), cx.trace);
         self.notes.route_config = resolved.at;
         self.notes.virtual_host = resolved.virtual_host.map(|(v, _)| v);
@@ -185,7 +185,7 @@ impl<'s> Run<'s> {
     }
 
     fn subject<R>(&self, hop: &Hop<'_>, head: &RequestHead, ask: impl FnOnce(&Subject<'_>) -> R) -> R {
-        let view = HeadView { hop: *hop, head };
+        let view = HeadView::new(*hop, head);
         ask(&Subject {
             conn: hop.conn,
             peer: hop.peer,

@@ -32,10 +32,16 @@ pub(super) fn normalize_path(rules: PathNormalization, head: &mut RequestHead) -
         result = Cow::Owned(unescape_slashes(path));
     }
     if rules.normalize_path {
-        result = match rfc3986(&result).ok_or_else(rejected)? {
-            Cow::Borrowed(_) => result,
-            Cow::Owned(text) => Cow::Owned(text),
+        let bare = strip_dot_parameters(&result);
+        let canonical = match rfc3986(&bare).ok_or_else(rejected)? {
+            Cow::Owned(text) => Some(text),
+            Cow::Borrowed(_) => None,
         };
+        let bare = match bare {
+            Cow::Owned(text) => Some(text),
+            Cow::Borrowed(_) => None,
+        };
+        result = canonical.or(bare).map_or(result, Cow::Owned);
     }
     if rules.merge_slashes && result.contains("//") {
         result = Cow::Owned(merge_slashes(&result));
@@ -83,18 +89,30 @@ fn unescape_slashes(path: &str) -> String {
     out
 }
 
+/// A path of slashes only keeps two [run 1.40]. Envoy: source/common/http/path_utility.cc, `mergeSlashes`.
 fn merge_slashes(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
-    for c in path.chars() {
-        if c != '/' || !out.ends_with('/') {
-            out.push(c);
-        }
-    }
-    out
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let front = if path.starts_with('/') { "/" } else { "" };
+    let back = if path.ends_with('/') { "/" } else { "" };
+    format!("{front}{}{back}", segments.join("/"))
 }
 
-/// Backslashes become slashes, unreserved escapes are decoded, dot segments are resolved; empty segments stay.
-/// `None` for `%00`. Envoy: source/common/http/path_utility.cc (url::CanonicalizePath).
+/// Parameters of dot segments do not count since 1.40 (semantics: envoy-routing 9.1). This looks at the text before
+/// anything is decoded: `/..;x/` is `/../`, `/%2e.;x/` is not [run 1.40].
+fn strip_dot_parameters(path: &str) -> Cow<'_, str> {
+    let is_dots = |segment: &str| segment.starts_with(".;") || segment.starts_with("..;");
+    if !path.split('/').any(is_dots) {
+        return Cow::Borrowed(path);
+    }
+    let bare = |segment: &'_ str| match segment.find(';') {
+        Some(at) if is_dots(segment) => segment.get(..at).unwrap_or(segment).to_owned(),
+        _ => segment.to_owned(),
+    };
+    Cow::Owned(path.split('/').map(bare).collect::<Vec<_>>().join("/"))
+}
+
+/// Backslashes become slashes, unreserved escapes are decoded, some characters are escaped, dot segments are resolved;
+/// empty segments stay. `None` for `%00`. Envoy: source/common/http/path_utility.cc (url::CanonicalizePath).
 fn rfc3986(path: &str) -> Option<Cow<'_, str>> {
     let bytes = path.as_bytes();
     if bytes.windows(3).any(|w| w == b"%00") {
@@ -112,7 +130,11 @@ fn rfc3986(path: &str) -> Option<Cow<'_, str>> {
                 3
             }
             None => {
-                decoded.push(if first == '\\' { '/' } else { first });
+                match first {
+                    '\\' => decoded.push('/'),
+                    _ if is_escaped(first) => decoded.push_str(&format!("%{:02X}", u32::from(first))),
+                    _ => decoded.push(first),
+                }
                 first.len_utf8()
             }
         };
@@ -122,9 +144,14 @@ fn rfc3986(path: &str) -> Option<Cow<'_, str>> {
 }
 
 fn needs_rfc3986(bytes: &[u8]) -> bool {
-    bytes.contains(&b'\\')
+    bytes.iter().any(|b| *b == b'\\' || is_escaped(char::from(*b)))
         || bytes.windows(3).any(|w| unreserved_escape(w).is_some())
         || bytes.windows(2).any(|w| w == b"/.")
+}
+
+/// Characters that normalization writes as escapes [run 1.40].
+fn is_escaped(c: char) -> bool {
+    matches!(c, '"' | '<' | '>' | '^' | '`' | '{' | '|' | '}')
 }
 
 /// The unreserved character behind an escape: letters, digits, `-._~`.
@@ -141,13 +168,12 @@ fn remove_dot_segments(path: &str) -> String {
     let mut trailing = false;
     for segment in body.split('/') {
         trailing = false;
-        // `..;x` counts as `..` since 1.40 (semantics: envoy-routing 9.1, later findings)
-        match segment.split(';').next() {
-            Some("..") => {
+        match segment {
+            ".." => {
                 kept.pop();
                 trailing = true;
             }
-            Some(".") if segment == "." => trailing = true,
+            "." => trailing = true,
             _ => kept.push(segment),
         }
     }

@@ -65,8 +65,8 @@ pub(super) fn resolve<'s, S: TraceSink>(
     if virtual_host.require_tls && view.hop.forwarded_proto(head) != "https" {
         return Resolved { target: Target::SslRedirect, ..chosen };
     }
-    // a CONNECT needs a `connect_matcher`, which istiod never emits
-    if head.method.as_ref() == "CONNECT" {
+    // a CONNECT needs a `connect_matcher`, which istiod never emits; without a forwarded proto nothing matches [run 1.40]
+    if head.method.as_ref() == "CONNECT" || view.hop.forwarded_proto(head).is_empty() {
         return chosen;
     }
     let path_only = path_without_query(&head.path);

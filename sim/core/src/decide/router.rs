@@ -32,11 +32,11 @@ pub(super) fn run<D: Draws, S: TraceSink>(
     match &route.action {
         RouteAction::Forward(forward) => plan(snapshot, hop, head, resolved, route, forward, cx),
         RouteAction::Redirect(redirect) => {
-            let to = location(route, redirect, hop.forwarded_proto(head), head);
+            let to = location(route, redirect, hop.scheme(head), head);
             Err(redirect_reply(redirect.status, to, route.action_origin))
         }
         RouteAction::DirectResponse(direct) => {
-            Err(direct_reply(direct, hop.forwarded_proto(head), head, route.action_origin))
+            Err(direct_reply(direct, hop.scheme(head), head, route.action_origin))
         }
         RouteAction::None => Err(no_cluster(503, route.action_origin)),
     }

@@ -7,9 +7,10 @@
 
 use std::net::IpAddr;
 
+use crate::decide::codec::upgrade_of;
 use crate::ir::{ForwardClientCert, HttpConnectionManager};
 use crate::matching::HeaderSource;
-use crate::request::{Connection, Headers, Peer, RequestHead};
+use crate::request::{Connection, Headers, Peer, Protocol, RequestHead};
 use crate::tls::Certificate;
 
 /// Stands for the request id that Envoy makes up; only its shape can be relied on.
@@ -34,6 +35,27 @@ pub(super) struct HeadView<'a> {
     pub(super) hop: Hop<'a>,
     /// The head as received (and as the filters changed it).
     pub(super) head: &'a RequestHead,
+    /// The `connection` header, which names further headers to hide.
+    connection: Option<&'a str>,
+    /// An upgrade keeps its `connection` and `upgrade` headers.
+    upgrade: bool,
+}
+
+impl<'a> HeadView<'a> {
+    /// The view of a head.
+    pub(super) fn new(hop: Hop<'a>, head: &'a RequestHead) -> HeadView<'a> {
+        let connection = head.headers.first("connection");
+        HeadView { hop, head, connection, upgrade: connection.is_some() && upgrade_of(head).is_some() }
+    }
+
+    /// Whether the connection manager removed this header before anything looked.
+    fn hides(&self, name: &str) -> bool {
+        if self.upgrade && matches!(name, "connection" | "upgrade") {
+            return false;
+        }
+        let named = |list: &str| list.split(',').any(|token| token.trim().eq_ignore_ascii_case(name));
+        self.hop.strips(name) || self.connection.is_some_and(named)
+    }
 }
 
 impl HeaderSource for HeadView<'_> {
@@ -45,7 +67,7 @@ impl HeaderSource for HeadView<'_> {
         match name {
             ":method" => one(&head.method),
             ":path" => one(&head.path),
-            ":scheme" => one(self.hop.forwarded_proto(head)),
+            ":scheme" => one(self.hop.scheme(head)),
             ":authority" | "host" => {
                 if let Some(authority) = &head.authority {
                     one(authority);
@@ -64,7 +86,13 @@ impl HeaderSource for HeadView<'_> {
                     one(&value);
                 }
             }
-            _ if self.hop.strips(name) => {}
+            "te" => {
+                let mut tokens = head.headers.all("te").flat_map(|line| line.split(','));
+                if tokens.any(|token| token.trim() == "trailers") {
+                    one("trailers");
+                }
+            }
+            _ if self.hides(name) => {}
             _ => plain_lines(&head.headers, name, see),
         }
     }
@@ -92,7 +120,8 @@ fn plain_lines(headers: &Headers, name: &str, see: &mut dyn FnMut(&str) -> bool)
 /// Headers that Envoy stores as one value; several lines are joined with a comma.
 /// Envoy: envoy/http/header_map.h, `INLINE_REQ_STRING_HEADERS` and the filters' registered inline headers.
 pub(super) fn is_single_valued(name: &str) -> bool {
-    name.starts_with("x-envoy-")
+    let known = |rest: &str| INLINE_CONTROL.contains(&rest) || EXTERNAL_STRIPPED.contains(&rest);
+    name.strip_prefix("x-envoy-").is_some_and(known)
         || name.starts_with("if-")
         || name.starts_with("access-control-request-")
         || matches!(
@@ -140,6 +169,18 @@ const EXTERNAL_STRIPPED: &[&str] = &[
     "internal",
 ];
 
+/// Control headers that are not dropped but stored as one value; others named `x-envoy-…` are ordinary [run 1.40].
+const INLINE_CONTROL: &[&str] = &[
+    "attempt-count",
+    "decorator-operation",
+    "downstream-service-cluster",
+    "downstream-service-node",
+    "external-address",
+    "is-timeout-retry",
+    "original-host",
+    "original-path",
+];
+
 /// Dropped besides at an edge.
 const EDGE_STRIPPED: &[&str] = &[
     "downstream-service-cluster",
@@ -157,7 +198,7 @@ impl Hop<'_> {
             return EXTERNAL_STRIPPED.contains(&rest)
                 || (self.hcm.use_remote_address && EDGE_STRIPPED.contains(&rest));
         }
-        matches!(name, "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding")
+        matches!(name, "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade")
     }
 
     /// `x-forwarded-proto`: believed from others unless this is an edge without trusted hops.
@@ -166,6 +207,15 @@ impl Hop<'_> {
         match head.headers.first("x-forwarded-proto") {
             Some(value) if believed => value,
             _ if self.tls => "https",
+            _ => "http",
+        }
+    }
+
+    /// `:scheme`: that of HTTP/2 requests, else what `x-forwarded-proto` says; anything but https is http [run 1.40].
+    pub(super) fn scheme<'h>(&self, head: &'h RequestHead) -> &'h str {
+        match head.protocol {
+            Protocol::Http2 => &head.scheme,
+            _ if self.forwarded_proto(head).eq_ignore_ascii_case("https") => "https",
             _ => "http",
         }
     }
