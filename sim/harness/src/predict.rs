@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mesh_core::cx::Step;
 use mesh_engine::plan::{Arrivals, ClientRequest, NetworkModel, Plan, Record, SendMode, Traffic};
 use mesh_engine::record::{Fate, RequestRecord};
-use mesh_engine::{Enumeration, enumerate};
+use mesh_engine::{Enumeration, enumerate, replicate};
 use mesh_reports::outcome::Outcome;
 
 use crate::loaded::LoadedMesh;
@@ -90,6 +90,48 @@ fn idle_plan(mesh: &LoadedMesh, behaviors: &Behaviors) -> Plan {
         record: Record::default(),
         tokens: Arc::new(JwtReader),
     }
+}
+
+/// Time between the requests of [`repeat`], and how often the whole sequence is simulated.
+const REPEAT_EVERY_NS: u64 = 20_000_000;
+const REPEAT_RUNS: u32 = 200;
+
+/// The same request `n` times in a row through the same proxies: outcomes with their mean shares over many simulated
+/// sequences. For requests that change the state of the proxies; the shares are estimates, not exact.
+#[must_use]
+pub fn repeat(
+    mesh: &LoadedMesh,
+    sender: &Sender,
+    request: &ClientRequest,
+    behaviors: &Behaviors,
+    n: u32,
+) -> Vec<Outcome> {
+    let traffic = Traffic {
+        name: "request".into(),
+        pod: sender.pod,
+        source: sender.source,
+        mix: vec![(1, request.clone())],
+        arrivals: Arrivals::At((0..u64::from(n)).map(|k| k * REPEAT_EVERY_NS).collect()),
+        client_timeout_ns: Some(PATIENCE_NS),
+        impatient: Fate::Timeout,
+        send: SendMode::Whole,
+    };
+    let plan = Plan {
+        traffic: vec![traffic],
+        duration_ns: u64::from(n + 1) * REPEAT_EVERY_NS,
+        record: Record { requests: true, hops: true, window_ns: 0 },
+        ..idle_plan(mesh, behaviors)
+    };
+    let share = 1.0 / (f64::from(n) * f64::from(REPEAT_RUNS));
+    let mut joined: Vec<Outcome> = Vec::new();
+    for record in replicate(&plan, REPEAT_RUNS, 0).iter().flat_map(|run| &run.requests) {
+        let shown = outcome(0.0, record, &mesh.world, mesh);
+        match joined.iter_mut().find(|o| Outcome { p: 0.0, ..(*o).clone() } == shown) {
+            Some(known) => known.p += share,
+            None => joined.push(Outcome { p: share, ..shown }),
+        }
+    }
+    joined
 }
 
 /// Whether a service host was meant by a short or full name: `reviews`, `reviews.default`, the FQDN.

@@ -105,8 +105,8 @@ fn capture(rules: &CaptureRules) -> Capture {
     }
 }
 
-/// What the applications listen on. The recorder's rule: declared container ports; `tcp…` lines, `tls…` TLS lines,
-/// `https…` HTTPS, everything else HTTP. A port without a name speaks what the Services that lead to it say; a pod
+/// What the applications listen on. The recorder's rule: declared container ports; `tcp…` lines, `tls…` and `https…`
+/// HTTP inside TLS, everything else HTTP. A port without a name speaks what the Services that lead to it say; a pod
 /// that declares no port at all listens where Services lead.
 struct AppPorts {
     targets: BTreeMap<PodId, BTreeMap<u16, (Protocol, Vec<Str>)>>,
@@ -166,8 +166,7 @@ impl AppPorts {
 fn kind_of_name(name: &str) -> AppKind {
     match name {
         n if n.starts_with("tcp") => AppKind::TcpLine,
-        n if n.starts_with("tls") => AppKind::TlsLine,
-        n if n.starts_with("https") => AppKind::Https,
+        n if n.starts_with("tls") || n.starts_with("https") => AppKind::Https,
         _ => AppKind::Http,
     }
 }
@@ -175,8 +174,7 @@ fn kind_of_name(name: &str) -> AppKind {
 fn kind_of_protocol(protocol: Protocol) -> AppKind {
     match protocol {
         Protocol::Tcp | Protocol::Mongo | Protocol::Redis | Protocol::MySql => AppKind::TcpLine,
-        Protocol::Tls => AppKind::TlsLine,
-        Protocol::Https => AppKind::Https,
+        Protocol::Tls | Protocol::Https => AppKind::Https,
         _ => AppKind::Http,
     }
 }
@@ -202,6 +200,14 @@ fn dns(mesh: &Mesh) -> Dns {
     for pod in &mesh.pods {
         if let (Some(hostname), Some(subdomain)) = (&pod.hostname, &pod.subdomain) {
             add(&format!("{hostname}.{subdomain}.{}.svc.{CLUSTER_DOMAIN}", pod.namespace));
+        }
+    }
+    // As the recorder's DNS: what a ServiceEntry names exists outside, even below the cluster's own domain.
+    for service in mesh.services.iter().filter(|s| s.registry == Registry::External && !s.host.contains('*'))
+    {
+        let host: Str = service.host.as_str().into();
+        if !dns.aliases.contains_key(&host) {
+            dns.names.entry(host).or_insert_with(|| vec![OUTSIDE]);
         }
     }
     dns

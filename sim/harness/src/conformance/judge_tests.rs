@@ -1,3 +1,5 @@
+//! Tests of the judge.
+
 use mesh_reports::outcome::{Connection, HeaderLines, Response, Unknown, Upstream};
 use serde_json::json;
 

@@ -12,7 +12,7 @@ use crate::format::request;
 use crate::loaded::{LoadedMesh, MeshInput};
 use crate::plan::behavior::Behaviors;
 use crate::plan::traffic::{client_request, sender};
-use crate::predict::predict;
+use crate::predict::{Prediction, predict, repeat};
 
 /// Loads the mesh of a corpus directory.
 ///
@@ -71,6 +71,14 @@ pub fn predict_case(mesh: &LoadedMesh, case: &Case) -> Result<Vec<Outcome>, Stri
     let sender = sender(&client, mesh_config::source::Span::NONE, &mesh.directory, &mesh.clients)
         .map_err(|d| d.message)?;
     let lowered = client_request(&request, &sender, &mesh.directory)?;
-    let predictions = predict(mesh, &sender, &lowered, &Behaviors::default(), false)?;
-    Ok(predictions.into_iter().map(|p| p.outcome).collect())
+    let behaviors = Behaviors::default();
+    let predictions = predict(mesh, &sender, &lowered, &behaviors, false)?;
+    let fails = |p: &Prediction| p.outcome.status.is_none_or(|s| s >= 500);
+    match case.repeat {
+        // Failures change the state of the proxies (ejections): the requests are no longer independent.
+        Some(n) if n > 1 && predictions.iter().any(fails) => {
+            Ok(repeat(mesh, &sender, &lowered, &behaviors, n))
+        }
+        _ => Ok(predictions.into_iter().map(|p| p.outcome).collect()),
+    }
 }

@@ -159,13 +159,17 @@ impl Request {
     fn http(&self, url: &Url, speech: Speech, tls: bool) -> HttpRequest {
         let words = &self.words;
         let mut headers = Headers::default();
-        let mut host = None;
+        let mut hosts: Vec<&str> = Vec::new();
         for (name, value) in &words.headers.0 {
+            // The codecs of all parties drop the blanks around a value (RFC 9110 5.5).
+            let value = value.trim_matches([' ', '\t']);
             match name.to_ascii_lowercase() {
-                name if name == "host" => host = Some(value.clone()),
+                name if name == "host" => hosts.push(value),
                 name => headers.append(&name, value),
             }
         }
+        // Envoy joins several Host lines as it joins lines of any other header it knows.
+        let host = (!hosts.is_empty()).then(|| hosts.join(","));
         if let Some(jwt) = &words.jwt
             && !headers.has("authorization")
         {
@@ -407,6 +411,12 @@ mod tests {
             http(json!({"url": "http://a/", "headers": {"X-A": ["1", "2"]}, "jwt": {"sub": "alice"}}));
         assert_eq!(request.headers.all("x-a").collect::<Vec<_>>(), ["1", "2"]);
         assert!(request.headers.first("authorization").is_some_and(|v| v.starts_with("Bearer eyJ")));
+    }
+
+    #[test]
+    fn blanks_around_values_are_dropped_and_host_lines_joined() {
+        let request = http(json!({"url": "http://a/", "headers": {"Host": ["b", "c"], "x-a": " v "}}));
+        assert_eq!((request.authority.as_deref(), request.headers.first("x-a")), (Some("b,c"), Some("v")));
     }
 
     #[test]
