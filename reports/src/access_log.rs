@@ -60,7 +60,7 @@ pub struct AccessLogEntry {
 }
 
 /// The virtual epoch: simulated time 0 in the log.
-const EPOCH_UNIX_MS: i64 = 1_767_225_600_000; // 2026-01-01T00:00:00Z
+pub const EPOCH_UNIX_S: u64 = 1_767_225_600; // 2026-01-01T00:00:00Z
 
 fn dash(value: Option<&String>) -> &str {
     value.map_or("-", |v| if v.is_empty() { "-" } else { v.as_str() })
@@ -141,7 +141,7 @@ impl AccessLogEntry {
 /// A time of the simulation as Envoy prints times; t = 0 is 2026-01-01T00:00:00.000Z.
 #[must_use]
 pub fn timestamp(ms: f64) -> String {
-    let unix_ms = EPOCH_UNIX_MS + ms.floor() as i64;
+    let unix_ms = EPOCH_UNIX_S as i64 * 1000 + ms.floor() as i64;
     let days = unix_ms.div_euclid(86_400_000);
     let rest = unix_ms.rem_euclid(86_400_000);
     let (year, month, day) = civil(days);

@@ -6,6 +6,7 @@ mod args;
 mod commands;
 mod diagnostics;
 mod exit;
+mod progress;
 
 use std::process::ExitCode;
 

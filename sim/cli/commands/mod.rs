@@ -1,29 +1,24 @@
 //! One file per command; here only the choice.
 
-use std::io::Write as _;
-
-use clap::CommandFactory as _;
+mod completions;
+mod graph;
+mod inputs;
+mod lint;
+mod output;
+mod run;
 
 use crate::args::{Cli, Command};
 use crate::exit::Exit;
 
 /// Runs the chosen command.
 pub(crate) fn dispatch(cli: &Cli) -> Exit {
+    let global = &cli.global;
     match &cli.command {
-        Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "mesh-sim", &mut std::io::stdout());
-            Exit::Good
-        }
-        Command::Man => man(),
+        Command::Run(args) => run::run(args, global),
+        Command::Lint(args) => lint::lint(args, global),
+        Command::Graph(args) => graph::graph(args, global),
+        Command::Completions { shell } => completions::completions(*shell),
+        Command::Man => completions::man(),
         _ => Exit::Internal,
     }
-}
-
-fn man() -> Exit {
-    let mut page = Vec::new();
-    let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
-    if rendered.is_err() || std::io::stdout().write_all(&page).is_err() {
-        return Exit::Internal;
-    }
-    Exit::Good
 }

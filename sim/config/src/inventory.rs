@@ -139,7 +139,8 @@ impl Inventory {
     }
 
     /// Sorts objects into kinds. `default_namespace` is that of namespaced objects that name none (kubectl's `-n`).
-    /// An object written twice with different content is an error: in a cluster the last apply wins, and files have no order.
+    /// Of an object written twice the last one wins, as with `kubectl apply` in the order given (directories by file name);
+    /// different content is worth a warning.
     pub fn new(objects: Vec<RawObject>, default_namespace: &str) -> (Self, Vec<Diagnostic>) {
         let mut diagnostics = Vec::new();
         let mut seen: BTreeMap<(String, ObjectRef), RawObject> = BTreeMap::new();
@@ -150,12 +151,10 @@ impl Inventory {
                 default_namespace.clone_into(&mut raw.namespace);
             }
             let key = (raw.group().to_owned(), raw.reference());
-            match seen.get(&key) {
-                Some(first) => diagnostics.extend(duplicate(first, &raw)),
-                None => {
-                    seen.insert(key, raw);
-                }
+            if let Some(first) = seen.get(&key) {
+                diagnostics.extend(duplicate(first, &raw));
             }
+            seen.insert(key, raw);
         }
         let mut inventory = Inventory::default();
         for raw in seen.into_values() {
@@ -166,16 +165,16 @@ impl Inventory {
     }
 }
 
-/// The same content twice is harmless (a file listed twice under two names); anything else has no answer.
+/// The same content twice is harmless (a file listed twice under two names); anything else hides the earlier one.
 fn duplicate(first: &RawObject, second: &RawObject) -> Option<Diagnostic> {
     if first.node.to_json() == second.node.to_json() {
         return None;
     }
     let message = format!("{} is written twice, with different content", second.reference());
     Some(
-        Diagnostic::error(codes::DUPLICATE_OBJECT, Stage::Analysis, second.name_span(), message)
+        Diagnostic::warning(codes::DUPLICATE_OBJECT, Stage::Analysis, second.name_span(), message)
             .label(first.name_span(), "written here first")
-            .help("a cluster would keep whichever was applied last; keep one of them")
+            .help("as in a cluster, the one applied last is used: this one")
             .object(second.reference()),
     )
 }

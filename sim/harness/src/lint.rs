@@ -2,9 +2,8 @@
 
 use mesh_config::diagnostic::{Diagnostic, Severity};
 use mesh_config::document::RawObject;
-use mesh_config::schema;
+use mesh_config::load;
 use mesh_config::source::Sources;
-use mesh_config::webhook;
 
 use crate::loaded::{LoadedMesh, MeshInput};
 
@@ -17,15 +16,10 @@ pub fn lint(
     namespace: &str,
 ) -> (Sources, Vec<Diagnostic>) {
     let mut found = reading;
-    let mut admitted = Vec::new();
-    for object in objects {
-        let findings = schema::admit(&object, Some(webhook::validate));
-        let refused = findings.iter().any(|d| d.severity == Severity::Error);
-        found.extend(findings);
-        if !refused {
-            admitted.push(object);
-        }
-    }
+    found.extend(load::admission(&objects));
+    let refused: Vec<_> =
+        found.iter().filter(|d| d.severity == Severity::Error).filter_map(|d| d.object.clone()).collect();
+    let admitted = objects.into_iter().filter(|o| !refused.contains(&o.reference())).collect();
     let input = MeshInput { namespace: namespace.to_owned(), ..MeshInput::default() };
     let mesh = LoadedMesh::of_objects(sources, admitted, &input, Vec::new());
     for diagnostic in mesh.diagnostics {

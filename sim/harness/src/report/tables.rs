@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use mesh_engine::record::{Fate, Hop, Side};
 use mesh_engine::stats::{EjectionKind, TrafficRecord};
-use mesh_reports::run::{Count, Denial, Ejection, Overflow, RetrySummary, TrafficRow};
+use mesh_reports::run::{Count, Denial, Ejection, Latency, Overflow, RetrySummary, TrafficRow};
 
-use super::{Material, histogram_latency, ms, requests, workload_of};
+use super::{Material, histogram_latency, latency, ms, requests, workload_of};
 
 pub(super) fn traffic(material: &Material<'_>) -> Vec<TrafficRow> {
     let Some(first) = material.runs.first() else { return Vec::new() };
@@ -32,11 +32,11 @@ fn row(
 ) -> TrafficRow {
     let requests: u64 = parts.iter().map(|t| t.requests).sum();
     let success: u64 = parts.iter().map(|t| succeeded(t)).sum();
-    let mut latency: Option<Histogram<u64>> = None;
+    let mut merged: Option<Histogram<u64>> = None;
     let mut attempts: BTreeMap<u32, u64> = BTreeMap::new();
     for t in parts {
-        match &mut latency {
-            None => latency = Some(t.latency.clone()),
+        match &mut merged {
+            None => merged = Some(t.latency.clone()),
             Some(all) => {
                 let _ = all.add(&t.latency);
             }
@@ -62,10 +62,19 @@ fn row(
         success: success as f64 / requests.max(1) as f64,
         success_exact: exact.map(|e| e.success),
         outcomes: outcomes(parts),
-        latency: latency.map(|h| histogram_latency(&h)).unwrap_or_default(),
+        latency: exact_latency(material, index).or(merged.map(|h| histogram_latency(&h))).unwrap_or_default(),
         attempts_mean: if tried > 0 { sum as f64 / tried as f64 } else { 0.0 },
         attempts_max: attempts.keys().next_back().copied().unwrap_or(0),
     }
+}
+
+/// Percentiles of the kept requests; the histogram's are only good to three digits.
+fn exact_latency(material: &Material<'_>, index: usize) -> Option<Latency> {
+    let mut times: Vec<u64> = requests(material.runs)
+        .filter(|r| r.traffic as usize == index && (r.response.is_some() || r.answer.is_some()))
+        .map(|r| r.end_ns.saturating_sub(r.start_ns))
+        .collect();
+    (!times.is_empty()).then(|| latency(&mut times))
 }
 
 /// Answers below 500, and line clients that got their answer.

@@ -1,0 +1,199 @@
+//! `run`: simulate scenarios and print the prediction.
+
+use std::path::Path;
+
+use mesh_harness::document::{Override, ReadDocuments, TestDocument, read_file};
+use mesh_harness::format::quantity::Duration;
+use mesh_harness::scenario::{self, Ran, RunOptions};
+use mesh_reports::render::run_table::run_table;
+use mesh_reports::render::{graph_text, svg};
+use mesh_reports::run::{GateVerdict, RESULT_VERSION, RunReport};
+use serde::Serialize;
+
+use super::output::{self, ReportTarget};
+use crate::args::{Global, Output, Overrides, RunArgs};
+use crate::diagnostics;
+use crate::exit::Exit;
+use crate::progress::Progress;
+
+const REPORTS: [&str; 10] =
+    ["json", "yaml", "dot", "mermaid", "svg", "html", "d3", "prom", "openmetrics", "access-log"];
+
+/// `-o json`: the runs with their version.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Results<'a> {
+    api_version: &'static str,
+    runs: &'a [RunReport],
+}
+
+/// The command.
+pub(crate) fn run(args: &RunArgs, global: &Global) -> Exit {
+    let targets = match output::targets(&global.report, &REPORTS) {
+        Ok(targets) => targets,
+        Err(exit) => return exit,
+    };
+    let (options, overrides) = match options(&args.overrides, global) {
+        Ok(options) => options,
+        Err(exit) => return exit,
+    };
+    let mut exit = Exit::Good;
+    let mut all = Vec::new();
+    let mut found = 0;
+    for path in &args.scenarios {
+        let (ran, e) = run_file(path, &options, &overrides, global, &mut found);
+        exit = exit.worst(e);
+        all.extend(ran);
+    }
+    if exit == Exit::Input {
+        return exit;
+    }
+    if found == 0 {
+        anstream::eprintln!("error: no document of kind Scenario in {}", list(&args.scenarios));
+        return Exit::Nothing;
+    }
+    for ran in &all {
+        for target in &targets {
+            exit = exit.worst(report(ran, target, all.len()));
+        }
+    }
+    let reports: Vec<RunReport> = all.into_iter().map(|ran| ran.report).collect();
+    exit.worst(print(&reports, global)).worst(verdict(&reports, global.strict))
+}
+
+fn list(paths: &[std::path::PathBuf]) -> String {
+    paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Options of the engine and textual overrides of the document.
+pub(crate) fn options(words: &Overrides, global: &Global) -> Result<(RunOptions, Vec<Override>), Exit> {
+    let mut overrides = Vec::new();
+    for text in &words.set {
+        match Override::parse(text) {
+            Ok(one) => overrides.push(one),
+            Err(why) => {
+                anstream::eprintln!("error: --set {text}: {why}");
+                return Err(Exit::Usage);
+            }
+        }
+    }
+    let duration_ns = match words.duration.as_deref().map(Duration::parse) {
+        None => None,
+        Some(Some(duration)) => Some(duration.0),
+        Some(None) => {
+            anstream::eprintln!("error: --duration needs a duration such as `90s` or `5m`");
+            return Err(Exit::Usage);
+        }
+    };
+    let options = RunOptions {
+        seed: words.seed,
+        duration_ns,
+        replications: words.runs,
+        threads: global.threads.unwrap_or(0),
+    };
+    Ok((options, overrides))
+}
+
+/// Runs every scenario of a file.
+pub(crate) fn run_file(
+    path: &Path,
+    options: &RunOptions,
+    overrides: &[Override],
+    global: &Global,
+    found: &mut usize,
+) -> (Vec<Ran>, Exit) {
+    let ReadDocuments { sources, documents, diagnostics: problems } = read_file(path, overrides);
+    let broken = problems.iter().any(|d| d.severity == mesh_config::diagnostic::Severity::Error);
+    diagnostics::show(&sources, &problems, global);
+    if broken {
+        return (Vec::new(), Exit::Input);
+    }
+    let (mut ran, mut exit) = (Vec::new(), Exit::Good);
+    for document in documents {
+        let TestDocument::Scenario(scenario) = document else { continue };
+        *found += 1;
+        let progress = Progress::start(&format!("simulating {}", scenario.heading.name), global);
+        let result = scenario::run(&scenario, sources.clone(), options);
+        progress.finish();
+        match result {
+            Ok(one) => {
+                let shown = super::inputs::suppressed(one.mesh.diagnostics.clone(), global);
+                diagnostics::show(&one.mesh.sources, &shown, global);
+                ran.push(one);
+            }
+            Err(problems) => {
+                diagnostics::show(&problems.0, &problems.1, global);
+                exit = exit.worst(Exit::Input);
+            }
+        }
+    }
+    (ran, exit)
+}
+
+fn print(reports: &[RunReport], global: &Global) -> Exit {
+    let text = match global.output.unwrap_or(Output::Table) {
+        Output::Json => output::json(&Results { api_version: RESULT_VERSION, runs: reports }),
+        Output::Yaml => output::yaml(&Results { api_version: RESULT_VERSION, runs: reports }),
+        Output::Ndjson => {
+            reports.iter().map(|r| serde_json::to_string(r).unwrap_or_default() + "\n").collect()
+        }
+        Output::Name => reports.iter().map(|r| format!("{}\n", r.name)).collect(),
+        Output::Wide => tables(reports, true),
+        Output::Table => tables(reports, false),
+        other => {
+            anstream::eprintln!(
+                "error: run has no output {other:?}; it has table, wide, json, yaml, ndjson, name"
+            );
+            return Exit::Usage;
+        }
+    };
+    output::stdout(&text)
+}
+
+fn tables(reports: &[RunReport], wide: bool) -> String {
+    reports.iter().map(|r| run_table(r, wide)).collect::<Vec<_>>().join("\n")
+}
+
+/// The exit code of the gates; what is unknown fails under `--strict`.
+pub(crate) fn verdict(reports: &[RunReport], strict: bool) -> Exit {
+    let failed = reports.iter().flat_map(|r| &r.gates).any(|gate| match gate.verdict {
+        GateVerdict::Passed => false,
+        GateVerdict::Unknown => strict,
+        GateVerdict::Failed | GateVerdict::Refused => true,
+    });
+    let unknown = strict && reports.iter().any(|r| r.unknown > 0);
+    if failed || unknown { Exit::Failed } else { Exit::Good }
+}
+
+/// One report file; several runs get the scenario's name into theirs.
+fn report(ran: &Ran, target: &ReportTarget, runs: usize) -> Exit {
+    let name = &ran.report.name;
+    let text = match target.kind.as_str() {
+        "json" => {
+            output::json(&Results { api_version: RESULT_VERSION, runs: std::slice::from_ref(&ran.report) })
+        }
+        "yaml" => {
+            output::yaml(&Results { api_version: RESULT_VERSION, runs: std::slice::from_ref(&ran.report) })
+        }
+        "dot" => graph_text::dot(&ran.report.graph),
+        "mermaid" => graph_text::mermaid(&ran.report.graph),
+        "d3" => graph_text::d3(&ran.report.graph),
+        "svg" => svg::svg(&ran.report.graph),
+        "html" => svg::page(&ran.report.graph, name),
+        "prom" => mesh_reports::metrics::prometheus(&mesh_harness::report::metrics::scrapes(ran)),
+        "openmetrics" => mesh_reports::metrics::openmetrics(
+            &mesh_harness::report::metrics::scrapes(ran),
+            mesh_reports::access_log::EPOCH_UNIX_S,
+        ),
+        _ => mesh_harness::report::logs::access_log(ran),
+    };
+    let path = if runs == 1 {
+        target.path.clone()
+    } else {
+        let stem = target.path.file_stem().unwrap_or_default().to_string_lossy();
+        let extension =
+            target.path.extension().map(|e| format!(".{}", e.to_string_lossy())).unwrap_or_default();
+        target.path.with_file_name(format!("{stem}-{name}{extension}"))
+    };
+    output::file(&path, &text)
+}
