@@ -31,6 +31,7 @@ pub mod outbound;
 pub mod regexes;
 pub mod security;
 pub mod sidecar_scope;
+mod unsimulated;
 pub mod virtual_service;
 pub mod visibility;
 
@@ -45,7 +46,7 @@ use mesh_core::index::SnapshotIndex;
 use mesh_core::ir::{ProxyKind as CoreKind, Snapshot};
 
 use crate::diagnostic::ObjectRef;
-use crate::inventory::{Effect, Inventory};
+use crate::inventory::Inventory;
 use crate::mesh::Mesh;
 use crate::mesh::proxy::{Proxy, ProxyId, ProxyKind};
 use crate::mesh::registry::CLUSTER_DOMAIN;
@@ -230,11 +231,7 @@ fn documents(inventory: &Inventory) -> Vec<(Span, ObjectRef)> {
 
 fn snapshot(cx: &Ctx<'_>) -> Snapshot {
     let tools = &cx.lowering.tools;
-    let mut taints = http_connection_manager::unmodelled(&cx.proxy.config, &tools.origins);
-    for other in cx.lowering.mesh.inventory.others.iter().filter(|o| o.effect == Effect::Traffic) {
-        let what = format!("{} {}/{}", other.raw.kind, other.raw.namespace, other.raw.name);
-        taints.push(tools.origins.taint(what, other.raw.name_span()));
-    }
+    let taints = http_connection_manager::unmodelled(&cx.proxy.config, &tools.origins);
     let mut clusters = cluster::outbound(cx, cluster::ClusterMode::Default);
     clusters.extend(cluster::built_in::outbound(cx));
     let mut out = Snapshot {
@@ -261,6 +258,7 @@ fn snapshot(cx: &Ctx<'_>) -> Snapshot {
         out.listeners = gateway.listeners;
         out.routes = gateway.routes;
     }
+    unsimulated::apply(cx, &mut out);
     out.seal();
     out
 }

@@ -6,6 +6,7 @@ mod clusters;
 mod listeners;
 mod routes;
 mod scopes;
+mod unsimulated;
 
 use std::sync::Arc;
 

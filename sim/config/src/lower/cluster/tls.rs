@@ -9,6 +9,7 @@ use mesh_core::tls::{CertificateSource, TrustAnchor, UpstreamTls, Validation};
 use super::Plan;
 use crate::lower::Ctx;
 use crate::lower::destination_rule::policy::Policy;
+use crate::lower::security::credentials::Authority;
 use crate::lower::security::peer_authentication::Mode;
 use crate::mesh::service::{Port, Registry, Resolution, Service, TLS_MODE_DISABLED};
 use crate::resource::destination_rule::TrafficPolicy;
@@ -78,7 +79,7 @@ fn stated(
             if !tls.ca_crl.is_empty() {
                 taints.push(origins.taint("tls.caCrl", tls.origin));
             }
-            own_tls(cx, plan, tls, protocol)
+            own_tls(cx, plan, tls, protocol, taints)
         }
     }
 }
@@ -116,42 +117,82 @@ fn own_tls(
     plan: &Plan<'_>,
     tls: &ClientTlsSettings,
     protocol: UpstreamProtocol,
+    taints: &mut Vec<Taint>,
 ) -> Option<UpstreamTls> {
     let unchecked = tls.insecure_skip_verify == Some(true);
     let mutual = tls.mode == ClientTlsMode::Mutual;
+    let by_file = tls.credential_name.is_empty();
+    if by_file && mutual && (tls.client_certificate.is_empty() || tls.private_key.is_empty()) {
+        return None;
+    }
     let auto_sni = tls.sni.is_empty();
     // `auto_san_validation` looks at what is written, before the ServiceEntry's names are taken.
     let auto_san_validation = (plan.dynamic || (auto_sni && tls.subject_alt_names.is_empty())) && !unchecked;
     let from_entry = plan.service.registry == Registry::External && tls.subject_alt_names.is_empty();
     let sans = if from_entry { plan.service_accounts.clone() } else { tls.subject_alt_names.clone() };
-    let (certificate, trust) = if tls.credential_name.is_empty() {
-        if mutual && (tls.client_certificate.is_empty() || tls.private_key.is_empty()) {
-            return None;
-        }
-        let file = |path: &str| CertificateSource::Missing(format!("file {path}").into());
-        let trust = match tls.ca_certificates.as_str() {
-            "" | "system" => TrustAnchor::Public,
-            path => TrustAnchor::Named(path.into()),
-        };
-        (mutual.then(|| file(&tls.client_certificate)), trust)
-    } else {
-        let name = &tls.credential_name;
-        let trust = TrustAnchor::Named(format!("{name}-cacert").into());
-        (mutual.then(|| CertificateSource::Missing(name.as_str().into())), trust)
-    };
+    let material = if by_file { of_files(cx, tls, taints) } else { of_credential(cx, tls, taints) };
     Some(UpstreamTls {
-        certificate,
+        certificate: material.certificate,
         sni: tls.sni.as_str().into(),
         auto_sni,
         auto_san_validation,
         alpn: if protocol == UpstreamProtocol::Http2 { vec!["h2".into()] } else { Vec::new() },
         alpn_override: false,
         validation: Validation {
-            trust: if unchecked { TrustAnchor::Unchecked } else { trust },
+            trust: if unchecked { TrustAnchor::Unchecked } else { material.trust },
             match_sans: if unchecked { Vec::new() } else { exact(&sans) },
         },
         origin: cx.lowering.tools.origins.id(tls.origin),
     })
+}
+
+/// What a proxy shows, and whom it believes.
+struct Material {
+    certificate: Option<CertificateSource>,
+    trust: TrustAnchor,
+}
+
+/// Files are inside the pod: whether they open the door is not known.
+fn of_files(cx: &Ctx<'_>, tls: &ClientTlsSettings, taints: &mut Vec<Taint>) -> Material {
+    let origins = &cx.lowering.tools.origins;
+    let certificate = (tls.mode == ClientTlsMode::Mutual).then(|| {
+        taints.push(origins.taint(format!("certificate file `{}`", tls.client_certificate), tls.origin));
+        CertificateSource::Missing(tls.client_certificate.as_str().into())
+    });
+    let checked = tls.insecure_skip_verify != Some(true);
+    let trust = match tls.ca_certificates.as_str() {
+        "" | "system" => TrustAnchor::Public,
+        path => {
+            if checked {
+                taints.push(origins.taint(format!("certificate file `{path}`"), tls.origin));
+            }
+            TrustAnchor::Named(path.into())
+        }
+    };
+    Material { certificate, trust }
+}
+
+/// Secrets in the manifests are read; one that no manifest holds is not guessed.
+fn of_credential(cx: &Ctx<'_>, tls: &ClientTlsSettings, taints: &mut Vec<Taint>) -> Material {
+    let credentials = &cx.lowering.indexes.credentials;
+    let name = &tls.credential_name;
+    if credentials.is_made_up(name, cx.namespace()) {
+        let what = format!("secret `{name}`, which is not in the manifests");
+        taints.push(cx.lowering.tools.origins.taint(what, tls.origin));
+    }
+    let mutual = tls.mode == ClientTlsMode::Mutual;
+    let certificate = mutual.then(|| credentials.certificate(name, cx.namespace(), &[]));
+    if tls.insecure_skip_verify == Some(true) {
+        return Material { certificate, trust: TrustAnchor::Unchecked };
+    }
+    match credentials.authority(name, cx.namespace()) {
+        Authority::Known(trust) => Material { certificate, trust },
+        // Envoy waits for the authority: no handshake succeeds.
+        Authority::Missing(missing) => Material {
+            certificate: Some(CertificateSource::Missing(missing.clone())),
+            trust: TrustAnchor::Named(missing),
+        },
+    }
 }
 
 fn exact(names: &[String]) -> Vec<StringMatch> {
