@@ -45,7 +45,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let Target::Proxy(proxy, side) = conn.target else { return };
         if let Up::Close(_) = up {
-            self.forget(id);
+            self.closed_by_client(id, CloseKind::Fin);
             return;
         }
         let connection = seen(conn);
@@ -70,12 +70,12 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                     self.serve(id, admitted, up);
                 }
             }
-            Accept::NoFilterChain { listener } => self.no_chain(id, proxy, side, &snapshot, listener, up),
-            Accept::NoListener => self.refuse_bytes(id, &up, CloseKind::Rst),
+            Accept::NoFilterChain { listener } => self.no_chain(id, proxy, side, &snapshot, listener),
+            Accept::NoListener => self.drop_server(id, CloseKind::Rst),
             Accept::Hangs { listener } => {
                 self.taint_listener(line.root, proxy, &snapshot, listener);
                 if let Some(conn) = self.conns.get_mut(id) {
-                    conn.server = Server::Gone;
+                    conn.server = Server::Hanging;
                 }
             }
             Accept::HandshakeFailed { chain, failure } => {
@@ -157,7 +157,6 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         side: Side,
         snapshot: &Arc<Snapshot>,
         listener: ListenerId,
-        up: Up,
     ) {
         let Some(conn) = self.conns.get(id) else { return };
         let line = conn.line;
@@ -182,21 +181,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             hop.sni = conn.content.layers.first().and_then(|h| h.sni.clone());
         }
         self.write_hop(line, hop);
-        self.refuse_bytes(id, &up, CloseKind::Rst);
-    }
-
-    /// Resets a connection on its first bytes.
-    pub(super) fn refuse_bytes(&mut self, id: ConnId, up: &Up, kind: CloseKind) {
-        match up {
-            Up::Hello(depth) => {
-                let depth = *depth;
-                self.send_down(id, Down::Hello(depth, Box::new(Err(HelloError::Reset))));
-                if let Some(conn) = self.conns.get_mut(id) {
-                    conn.server = Server::Gone;
-                }
-            }
-            _ => self.drop_server(id, kind),
-        }
+        self.drop_server(id, CloseKind::Rst);
     }
 
     fn handshake_failed(&mut self, id: ConnId, at: &Admitted, failure: HandshakeFailure) {
@@ -205,7 +190,10 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let words = words::handshake_downstream(&failure);
         self.log_handshake(id, at, &words, failure != HandshakeFailure::ServerHasNoCertificate);
         let error = match failure {
-            HandshakeFailure::ServerHasNoCertificate => Some(HelloError::Reset),
+            HandshakeFailure::ServerHasNoCertificate => {
+                self.drop_server(id, CloseKind::Rst);
+                return;
+            }
             HandshakeFailure::NotTls => Some(HelloError::NotTls),
             HandshakeFailure::ClientRefusesServer { sans, why } => {
                 Some(HelloError::Distrusted { sans, names: why == Distrust::SanMismatch })

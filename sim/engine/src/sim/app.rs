@@ -4,7 +4,7 @@ use mesh_core::Str;
 use mesh_core::cx::{Draws, Purpose, Step, TraceSink};
 use mesh_core::decide::{self, HandshakeFailure};
 use mesh_core::ids::{Nanos, OriginId};
-use mesh_core::request::{Headers, RequestHead};
+use mesh_core::request::{Headers, Protocol, RequestHead};
 use mesh_core::tls::{Certificate, CertificateSource, DownstreamTls, TrustAnchor};
 
 use super::client::{Calling, head_of};
@@ -43,7 +43,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                 for job in jobs {
                     self.cut_job(job);
                 }
-                self.forget(id);
+                self.closed_by_client(id, CloseKind::Fin);
             }
         }
     }
@@ -81,14 +81,18 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     fn app_hello(&mut self, id: ConnId, app: AppSide) {
         let Some(conn) = self.conns.get(id) else { return };
         let hello = conn.content.layers.get(app.terminated as usize).cloned();
-        let (kind, certificate) = self.app_kind(id, app);
+        let (kind, mut certificate) = self.app_kind(id, app);
+        // Test servers make a certificate for whatever name is asked for.
+        if let (Some(shown), Some(name)) = (&mut certificate, hello.as_ref().and_then(|h| h.sni.clone())) {
+            shown.sans = vec![name];
+        }
         if !matches!(kind, AppKind::TlsLine | AppKind::Https) || app.terminated > 0 {
             // The application answers in its own protocol, or not at all.
             self.send_down(id, Down::Hello(app.terminated, Box::new(Err(HelloError::NotTls))));
             return;
         }
         let Some(hello) = hello else { return };
-        let alpn = if kind == AppKind::Https { vec!["h2".into(), "http/1.1".into()] } else { Vec::new() };
+        let alpn = vec!["h2".into(), "http/1.1".into()];
         let server = DownstreamTls {
             certificate: certificate
                 .clone()
@@ -122,7 +126,14 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     fn app_raw(&mut self, id: ConnId, app: AppSide, text: &Str) {
         let Some(conn) = self.conns.get(id) else { return };
         let line = conn.line;
-        let (kind, _) = self.app_kind(id, app);
+        let (mut kind, _) = self.app_kind(id, app);
+        if app.who == Answerer::Internet {
+            kind = AppKind::TcpLine;
+        }
+        if matches!(kind, AppKind::Http | AppKind::Https) && !text.contains('\n') {
+            // Not even a request line: the server waits for more.
+            return;
+        }
         let name = self.answerer_name(app.who);
         let (who, port, said) = (self.line_name(app.who), app.port, text.trim_end_matches(['\r', '\n']));
         let (text, response) = match kind {
@@ -185,7 +196,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             self.drop_server(id, CloseKind::Fin);
             return;
         }
-        if matches!(kind, AppKind::TcpLine | AppKind::TlsLine) {
+        if kind == AppKind::TcpLine {
             let first = format!("{} {} {}", x.head.method, x.head.path, x.head.protocol.text());
             self.app_raw(id, app, &first.into());
             return;
@@ -403,7 +414,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             ReplyAction::Reset => self.break_off(id, conn, CloseKind::Rst, TryAction::Reset),
             ReplyAction::Close => self.break_off(id, conn, CloseKind::Fin, TryAction::Close),
             ReplyAction::ResetStream(refused) => {
-                if head.protocol == mesh_core::request::Protocol::Http2 {
+                if head.protocol == Protocol::Http2 {
                     self.send_down(conn, Down::Reset(exchange, refused));
                     self.end_job(id, TryAction::ResetStream);
                 } else {
@@ -648,7 +659,11 @@ fn fixed(
     }
     headers.0.extend(extra.0);
     let grpc_status = if grpc { grpc_status.or(Some(0)) } else { grpc_status };
-    let grpc_in_headers = grpc_status.is_some() && body_bytes == 0;
+    // HTTP/1.1 servers have no trailers to put it in.
+    let grpc_in_headers = grpc_status.is_some() && (body_bytes == 0 || head.protocol != Protocol::Http2);
+    if let (Some(code), true) = (grpc_status, grpc_in_headers) {
+        headers.set("grpc-status", &code.to_string());
+    }
     Response {
         status,
         headers,

@@ -220,10 +220,10 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let Some(call) = self.calls.get_mut(id) else { return };
         call.conn = None;
         // After a handshake every abnormal end looks like a reset (conformance/README.md).
-        let secure = matches!(call.tls, Some(Ok(_)));
+        let secure = call.request.tls.is_some();
         let mut ending =
             Ending::bare(if kind == CloseKind::Fin && !secure { Fate::Closed } else { Fate::Reset });
-        if kind == CloseKind::Either && !secure {
+        if kind == CloseKind::Either {
             ending.fate_also = Some(Fate::Closed);
         }
         if let Some((response, who)) = call.partial.take() {

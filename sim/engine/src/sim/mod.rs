@@ -70,6 +70,9 @@ enum Event {
     Change(u32),
 }
 
+/// The addresses of a name, or that it does not exist.
+type DnsAnswer = Option<Arc<[IpAddr]>>;
+
 /// One run.
 pub(crate) struct Sim<'p, C, S> {
     plan: &'p Plan,
@@ -103,7 +106,7 @@ pub(crate) struct Sim<'p, C, S> {
     internet_accepted: u32,
     events: u64,
     /// DNS answers by name and namespace.
-    dns_answers: BTreeMap<Str, BTreeMap<Str, Option<Arc<[IpAddr]>>>>,
+    dns_answers: BTreeMap<Str, BTreeMap<Str, DnsAnswer>>,
 }
 
 impl<'p, C: Chance, S: TraceSink> Sim<'p, C, S> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use mesh_core::cx::{Step, TraceSink};
 use mesh_core::ids::Nanos;
-use mesh_core::ir::ProxyKind;
+use mesh_core::ir::{ProxyKind, TrafficDirection};
 
 use super::state::{
     Answerer, AppSide, CloseKind, Conn, ConnId, ConnectError, Content, Down, Lineage, Owner, PodIx, Pooled,
@@ -69,6 +69,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             streams: Vec::new(),
             jobs: Vec::new(),
             session: None,
+            begun: false,
             pooled: Pooled::default(),
         });
         match fail {
@@ -87,6 +88,10 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         match place {
             Place::App(pod) => {
                 let run = self.pods.get(pod as usize);
+                let bound = |p: &ProxyIx| self.is_bound(*p, to);
+                if let Some(proxy) = run.and_then(|r| r.proxy).filter(bound) {
+                    return Ok((Target::Proxy(proxy, Side::Outbound), to));
+                }
                 let captured = run.is_some_and(|r| {
                     r.proxy.is_some()
                         && !r.pod.gateway
@@ -117,6 +122,20 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             Place::Outside => {}
         }
         self.across(to)
+    }
+
+    /// Whether a sidecar really listens there (a Sidecar egress `bind` with `captureMode: NONE`).
+    fn is_bound(&self, proxy: ProxyIx, to: SocketAddr) -> bool {
+        let run = self.proxies.get(proxy as usize);
+        run.is_some_and(|p| {
+            p.snapshot.listeners.iter().any(|l| {
+                l.bind_to_port
+                    && l.direction == TrafficDirection::Outbound
+                    && l.port == to.port()
+                    && l.ip == Some(to.ip())
+                    && to.ip().is_loopback()
+            })
+        })
     }
 
     /// A packet on the network: Service addresses become endpoints, pods are found, the rest is outside.
@@ -285,6 +304,12 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             Server::Http(side) => self.http_bytes(id, &side, up),
             Server::Tcp(session) => self.session_up(session, up),
             Server::App(app) => self.app_bytes(id, app, up),
+            // Bytes an inspector holds unread make the kernel answer a FIN with RST.
+            Server::Hanging => {
+                if let Up::Close(_) = up {
+                    self.closed_by_client(id, CloseKind::Rst);
+                }
+            }
             Server::Gone => {
                 if let Up::Close(_) = up {
                     self.forget(id);
@@ -325,6 +350,15 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             conn.server = Server::Gone;
         }
         self.send_down(id, Down::Close(kind));
+    }
+
+    /// The client's end of the connection has reached the server, which closes too. TCP proxies pass a FIN on and wait
+    /// for its answer; nobody else looks at it.
+    pub(super) fn closed_by_client(&mut self, id: ConnId, answer: CloseKind) {
+        match self.conns.get(id).map(|c| c.owner) {
+            Some(Owner::Session(_)) => self.drop_server(id, answer),
+            _ => self.forget(id),
+        }
     }
 
     /// Both ends know that the connection is over.

@@ -94,7 +94,9 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let Some(stream) = self.streams.get_mut(id) else { return };
         let Some(ix) = stream.cluster else { return };
         let attempt = stream.route.attempts + 1;
-        let hash = plan_of(stream).and_then(|p| p.hash);
+        // A cookie made up from the client's port: which host it leads to is as random as the port.
+        let enumerates = self.chance.enumerates();
+        let hash = plan_of(stream).filter(|p| p.set_cookie.is_none() || !enumerates).and_then(|p| p.hash);
         let tried = std::mem::take(&mut stream.route.tried);
         let context = PickContext {
             hash,

@@ -178,7 +178,9 @@ pub(crate) enum Server {
     Tcp(SessionId),
     /// An application port.
     App(AppSide),
-    /// Closed, reset or stuck: what arrives is dropped.
+    /// An inspector holds bytes and waits for more.
+    Hanging,
+    /// Closed or reset: what arrives is dropped.
     Gone,
 }
 
@@ -221,6 +223,8 @@ pub(crate) struct Conn {
     pub(crate) jobs: Vec<JobId>,
     /// TLS towards the server, as the opener sees it.
     pub(crate) session: Option<TlsSession>,
+    /// The connection manager has the beginning of a request line.
+    pub(crate) begun: bool,
     /// Filled for connections of pools.
     pub(crate) pooled: Pooled,
 }
@@ -295,6 +299,8 @@ pub(crate) struct Stream {
     pub(crate) cluster: Option<ClusterIx>,
     pub(crate) flags: Flags,
     pub(crate) route: RouterState,
+    /// The cluster of the route, which is logged even if a filter answers.
+    pub(crate) routed: Option<ClusterId>,
     /// Response headers were sent downstream.
     pub(crate) answered: Option<(u16, Str)>,
 }
@@ -352,6 +358,8 @@ pub(crate) struct Session {
     pub(crate) upstream_peer: Option<Str>,
     pub(crate) bytes_sent: u64,
     pub(crate) bytes_received: u64,
+    /// The client has closed; the upstream's answer to that is awaited.
+    pub(crate) client_gone: bool,
     /// The request's record waits for its end (not so for sessions of pooled connections).
     pub(crate) held: bool,
     /// Counts as connection and request of its host.

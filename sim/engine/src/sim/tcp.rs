@@ -76,6 +76,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             upstream_peer: None,
             bytes_sent: 0,
             bytes_received: 0,
+            client_gone: false,
             held,
             counted: false,
         });
@@ -366,26 +367,39 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// The server side ended the connection: so does the proxy, in the same way.
     fn session_server_closed(&mut self, id: SessionId, kind: CloseKind) {
         let Some(session) = self.sessions.get_mut(id) else { return };
+        if !session.ready && session.client_gone {
+            self.finish_session(id, None);
+            return;
+        }
         if !session.ready {
             let transport = words::hello_error(&HelloError::Reset);
             self.session_unreachable(id, Some(transport), UpstreamEvent::TcpConnectFailure);
             return;
         }
         // Envoy logs a reset by the upstream as UR unless its TLS session had hidden it.
+        let gone = session.client_gone;
         if kind == CloseKind::Rst && session.added == 0 {
             session.flags.insert(ResponseFlag::UR);
         }
-        self.finish_session(id, Some(kind));
+        self.finish_session(id, if gone { None } else { Some(kind) });
     }
 
     fn session_client_closed(&mut self, id: SessionId, kind: CloseKind) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let (down, up) = (session.downstream, session.upstream);
-        if let Some(up) = up {
-            self.hang_up(up, kind);
+        session.client_gone = true;
+        let open = up.filter(|up| self.conns.get(*up).is_some_and(|c| c.up));
+        match (up, open) {
+            // The FIN goes on; the session ends with the answer to it.
+            (_, Some(up)) => self.hang_up(up, kind),
+            (up, None) => {
+                if let Some(up) = up {
+                    self.forget(up);
+                }
+                self.finish_session(id, None);
+            }
         }
-        self.finish_session(id, None);
-        self.forget(down);
+        self.closed_by_client(down, CloseKind::Fin);
     }
 
     /// Logs and ends the session; `close` tells the client how.
@@ -464,13 +478,10 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             TcpOutcome::Denied { origin, .. } => *origin,
             _ => chain.map(|f| f.origin).unwrap_or_default(),
         };
-        match (&session.decision.outcome, session.cluster) {
-            (TcpOutcome::NoCluster(name), _) => hop.cluster_name = Some(name.clone()),
-            (_, Some((ix, id))) => {
-                hop.cluster = Some(id);
-                hop.cluster_name = self.clusters.get(ix as usize).map(|r| r.name.clone());
-            }
-            _ => {}
+        // A cluster that does not exist is not logged.
+        if let Some((ix, id)) = session.cluster {
+            hop.cluster = Some(id);
+            hop.cluster_name = self.clusters.get(ix as usize).map(|r| r.name.clone());
         }
         if let (Some((ix, _)), Some(host)) = (session.cluster, session.host)
             && let Some(host) = self.clusters.get(ix as usize).and_then(|r| r.state.host(host))
