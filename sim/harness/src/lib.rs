@@ -4,6 +4,7 @@
 //! * [`conformance`] — predictions judged by recorded answers of a real mesh.
 //! * [`loaded`], [`mod@world`] — a mesh read, modelled, lowered and turned into the engine's world.
 //! * [`scenario`], [`timeline`], [`report`], [`gate`] — a run and its verdict.
+//! * [`policy`] — `mesh-sim test`: policy tests and gated scenarios, judged.
 //! * [`lint`] — static findings.
 //! * [`tokens`] — JWTs, real and shorthand.
 //! * [`translation`] — lowering compared with what istiod really sent.
@@ -20,6 +21,7 @@ pub mod lint;
 pub mod loaded;
 pub mod outcome;
 pub mod plan;
+pub mod policy;
 pub mod predict;
 pub mod report;
 pub mod scenario;

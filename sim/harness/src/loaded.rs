@@ -135,6 +135,14 @@ impl LoadedMesh {
         self.diagnostics.iter().any(|d| d.severity == Severity::Error)
     }
 
+    /// The names of the files that hold objects, in order of reading.
+    pub fn manifest_names(&self) -> impl Iterator<Item = &str> {
+        let mut files: Vec<_> = self.objects.iter().map(|o| o.span.file).collect();
+        files.sort();
+        files.dedup();
+        files.into_iter().map(|f| self.sources.name(f))
+    }
+
     /// `file:line:column` of a place; `None` for what nobody wrote.
     #[must_use]
     pub fn place(&self, span: Span) -> Option<String> {

@@ -29,8 +29,7 @@ pub fn entry(hop: &Hop, record: &RequestRecord, world: &World) -> AccessLogEntry
         duration_ms: hop.duration_ns / 1_000_000,
         upstream_service_time_ms: (http && hop.details.as_deref() == Some("via_upstream"))
             .then_some(hop.duration_ns / 1_000_000),
-        forwarded_for: header("x-forwarded-for")
-            .or_else(|| (hop.side == Side::Gateway).then(|| hop.remote.ip().to_string())),
+        forwarded_for: header("x-forwarded-for").or_else(|| edge(hop, record)),
         user_agent: header("user-agent"),
         request_id: http.then(|| request_id(hop, record)),
         authority: text(&hop.authority).filter(|_| http),
@@ -42,6 +41,12 @@ pub fn entry(hop: &Hop, record: &RequestRecord, world: &World) -> AccessLogEntry
         server_name: text(&hop.sni),
         route: text(&hop.route),
     }
+}
+
+/// The client's address that the gateway in front wrote, for requests no application saw.
+fn edge(hop: &Hop, record: &RequestRecord) -> Option<String> {
+    let gateway = record.hops.iter().find(|h| h.call == hop.call && h.side == Side::Gateway)?;
+    Some(gateway.remote.ip().to_string())
 }
 
 /// A request id that is the same in every run.
