@@ -121,7 +121,8 @@ pub fn replies(words: &[ResponseWords], out: &mut Vec<Diagnostic>) -> Vec<Reply>
 fn action(words: &ResponseWords, out: &mut Vec<Diagnostic>) -> ReplyAction {
     let reset = words.reset.filter(|r| *r != ResetWord::No);
     let ends = [reset.is_some(), words.close, words.hang, words.truncate];
-    let answers = words.status.is_some() || words.grpc_status.is_some();
+    // A cut answer has a status too: the recorder's 200.
+    let answers = words.status.is_some_and(|s| !(words.truncate && s == 200)) || words.grpc_status.is_some();
     if ends.iter().filter(|e| **e).count() + usize::from(answers) > 1 {
         let message = "an answer is one of `status`, `reset`, `close`, `hang`, `truncate`";
         out.push(Diagnostic::error(codes::CONTRADICTION, Stage::Schema, words.origin, message));

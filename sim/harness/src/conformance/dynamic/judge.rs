@@ -14,6 +14,8 @@ const ALWAYS: [&str; 7] = ["status", "connection", "flags", "details", "attempts
 /// Keys that are compared only where both recorded runs agree on every request: they depend on the recorder's own
 /// scheduling otherwise.
 const IF_STABLE: [&str; 5] = ["tries", "connections", "copies", "first timeout", "server"];
+/// Keys whose values are numbers of things, no categories.
+const NUMBERING: [&str; 1] = ["connections"];
 /// Standard deviations that a count may be off.
 const SIGMAS: f64 = 5.0;
 
@@ -70,12 +72,24 @@ fn against(
     let mut found = Vec::new();
     // A request that meets a change may fall on either side of it.
     let slack = 2 * (observed.ejections.len() * 2).max(1);
-    found.extend(certainty(observed, simulated, keys, slack));
+    let certain: Vec<&'static str> =
+        keys.iter().copied().filter(|k| is_in_classes(simulated, &[k])).collect();
+    found.extend(certainty(observed, simulated, &certain, slack));
+    found.extend(possibility(observed, simulated, keys));
     found.extend(sequence(observed, simulated, keys, slack));
     found.extend(counts(observed, simulated, keys, slack));
     found.extend(timing::ejections(recording, observed, simulated));
     found.extend(timing::durations(observed, simulated));
     found
+}
+
+/// Whether the simulated runs fall into few classes in these keys: nothing but a start is random then.
+fn is_in_classes(simulated: &[Run], keys: &[&'static str]) -> bool {
+    let text = |run: &Run| -> Vec<String> {
+        run.rows.iter().map(|r| keys.iter().map(|k| r.values.get(k).map_or("", |v| v)).collect()).collect()
+    };
+    let classes: BTreeSet<Vec<String>> = simulated.iter().map(text).collect();
+    classes.len() * 2 <= simulated.len()
 }
 
 pub(super) fn difference(
@@ -94,7 +108,7 @@ fn name(row: &Row) -> String {
     format!("{}#{}", row.id.0, row.id.1)
 }
 
-/// What all simulated runs say of a request must be so.
+/// What all simulated runs say of a request must be so; keys that are random beyond a start are left to the counts.
 fn certainty(observed: &Run, simulated: &[Run], keys: &[&'static str], slack: usize) -> Vec<Difference> {
     let mut found = Vec::new();
     for key in keys {
@@ -126,30 +140,46 @@ fn certainty(observed: &Run, simulated: &[Run], keys: &[&'static str], slack: us
     found
 }
 
-/// Where simulated runs fall into few classes, one class is the recorded sequence.
-fn sequence(observed: &Run, simulated: &[Run], keys: &[&'static str], slack: usize) -> Vec<Difference> {
-    let text = |run: &Run| -> Vec<String> {
-        run.rows.iter().map(|r| keys.iter().map(|k| r.values.get(k).map_or("", |v| v)).collect()).collect()
-    };
-    let classes: BTreeSet<Vec<String>> = simulated.iter().map(text).collect();
-    if classes.len() * 2 > simulated.len() {
-        return Vec::new();
+/// A value that no simulated run has anywhere in that traffic cannot happen.
+fn possibility(observed: &Run, simulated: &[Run], keys: &[&'static str]) -> Vec<Difference> {
+    let of = |row: &Row, key: &'static str| Some((row.id.0.clone(), key, row.values.get(key)?.clone()));
+    let rows = simulated.iter().flat_map(|run| &run.rows);
+    let possible: BTreeSet<_> = rows.flat_map(|row| keys.iter().filter_map(|k| of(row, k))).collect();
+    let mut found: BTreeMap<&'static str, Difference> = BTreeMap::new();
+    for row in &observed.rows {
+        for key in keys.iter().filter(|k| !NUMBERING.contains(k)) {
+            let Some(value) = of(row, key).filter(|v| !possible.contains(v)) else { continue };
+            let name = format!("{key} of {} never happens", name(row));
+            found.entry(key).or_insert_with(|| difference(&name, [], value.2));
+        }
     }
-    let mismatches = |run: &Run| {
-        let differs = |(a, b): (&Row, &Row)| {
-            keys.iter().any(|k| matches!((a.values.get(k), b.values.get(k)), (Some(x), Some(y)) if x != y))
+    found.into_values().collect()
+}
+
+/// Where simulated runs fall into few classes, the recorded run is one of them, from change to change: a request that
+/// meets a change shifts the rotation behind it.
+fn sequence(observed: &Run, simulated: &[Run], keys: &[&'static str], slack: usize) -> Option<Difference> {
+    if !is_in_classes(simulated, keys) {
+        return None;
+    }
+    let differs = |a: &Row, b: &Row| {
+        keys.iter().any(|k| matches!((a.values.get(k), b.values.get(k)), (Some(x), Some(y)) if x != y))
+    };
+    let periods = timing::periods(observed);
+    let mut wrong = 0;
+    for period in &periods {
+        let mismatches = |run: &Run| {
+            period
+                .iter()
+                .filter(|i| matches!((observed.rows.get(**i), run.rows.get(**i)), (Some(a), Some(b)) if differs(a, b)))
+                .count()
         };
-        observed.rows.iter().zip(&run.rows).filter(|(a, b)| differs((a, b))).count()
-    };
-    let best = simulated.iter().map(mismatches).min().unwrap_or(0);
-    if best <= slack {
-        return Vec::new();
+        wrong += simulated.iter().map(mismatches).min().unwrap_or(0);
     }
-    vec![difference(
-        "sequence",
-        [format!("{} classes", classes.len())],
-        format!("nearest differs in {best} requests"),
-    )]
+    (wrong > slack).then(|| {
+        let predicted = format!("{} periods", periods.len());
+        difference("sequence", [predicted], format!("nearest differs in {wrong} requests"))
+    })
 }
 
 type Counts = BTreeMap<(String, &'static str, String), usize>;
@@ -166,9 +196,9 @@ fn count(run: &Run, keys: &[&'static str]) -> Counts {
     counts
 }
 
-/// Counts of values fit the simulated ones. Connection numbers are no categories.
+/// Counts of values fit the simulated ones.
 fn counts(observed: &Run, simulated: &[Run], keys: &[&'static str], slack: usize) -> Vec<Difference> {
-    let keys: Vec<&'static str> = keys.iter().copied().filter(|k| *k != "connections").collect();
+    let keys: Vec<&'static str> = keys.iter().copied().filter(|k| !NUMBERING.contains(k)).collect();
     let seen = count(observed, &keys);
     let all: Vec<Counts> = simulated.iter().map(|s| count(s, &keys)).collect();
     let categories: BTreeSet<_> = seen.keys().chain(all.iter().flat_map(BTreeMap::keys)).collect();

@@ -14,12 +14,108 @@
 //! [`recording`] reads, [`row`] is the common form of both sides, [`judge`] compares.
 
 pub mod judge;
+#[cfg(test)]
+mod judge_tests;
 pub mod recording;
 pub mod row;
 mod timing;
 
+use mesh_config::diagnostic::{Diagnostic, Severity};
+use mesh_config::source::Sources;
+use mesh_engine::world::World;
+use mesh_engine::{Plan, run};
+use mesh_reports::conformance::{CaseResult, ConformanceReport, Verdict};
+use rayon::prelude::*;
+
+use crate::document::{TestDocument, read_file};
+use crate::scenario::{RunOptions, prepare};
+
 pub use judge::{Judged, judge};
 pub use recording::{Recording, read};
 
-/// How many seeds a scenario is simulated under: several times the number of rotation starts of any recording.
-pub const SEEDS: u64 = 32;
+/// Seeds a scenario is simulated under at first.
+const SEEDS: u64 = 32;
+/// Seeds at most: rotation starts and other unknowns multiply, and the recorded combination may be a rare one.
+const MOST_SEEDS: u64 = 512;
+/// Simulated requests at most, beyond the first seeds.
+const MOST_REQUESTS: u64 = 150_000;
+
+/// The directory of recordings in the corpus, and the mesh name of their verdicts.
+pub const MESH: &str = "dynamic";
+
+/// Judges recordings by simulation, in parallel; the report is in their order.
+#[must_use]
+pub fn judge_all(recordings: &[Recording]) -> ConformanceReport {
+    let results: Vec<CaseResult> = recordings.par_iter().map(result).collect();
+    let mut report = ConformanceReport::default();
+    for result in results {
+        report.push(result);
+    }
+    report
+}
+
+fn result(recording: &Recording) -> CaseResult {
+    let (verdict, reason, differences) = match verdict(recording) {
+        Ok(judged) => (judged.verdict, None, judged.differences),
+        Err(reason) => (Verdict::Unsupported, Some(reason), Vec::new()),
+    };
+    CaseResult {
+        mesh: MESH.to_owned(),
+        id: recording.name.clone(),
+        verdict,
+        reason,
+        predicted: Vec::new(),
+        differences,
+        also: Vec::new(),
+    }
+}
+
+/// Simulates under more and more seeds until the recording is among the runs, or enough is enough.
+fn verdict(recording: &Recording) -> Result<Judged, String> {
+    let plan = plan(recording)?;
+    let requests = recording.runs.first().map_or(0, |r| r.rows.len() as u64);
+    let mut runs = Vec::new();
+    let mut seeds = SEEDS;
+    loop {
+        for seed in runs.len() as u64 + 1..=seeds {
+            runs.push(simulate(&plan, seed)?);
+        }
+        let judged = judge(recording, &runs);
+        seeds *= 2;
+        if judged.verdict == Verdict::Agree || seeds > MOST_SEEDS || seeds * requests > MOST_REQUESTS {
+            return Ok(judged);
+        }
+    }
+}
+
+fn plan(recording: &Recording) -> Result<Plan, String> {
+    let read = read_file(&recording.scenario, &[]);
+    if read.has_errors() {
+        return Err(first_error(&read.diagnostics, &read.sources));
+    }
+    let Some(TestDocument::Scenario(document)) = read.documents.first() else {
+        return Err(format!("{}: no scenario", recording.scenario.display()));
+    };
+    let planned = prepare(document, read.sources, &RunOptions::default())
+        .map_err(|problems| first_error(&problems.1, &problems.0))?;
+    Ok(planned.plan)
+}
+
+fn simulate(plan: &Plan, seed: u64) -> Result<row::Run, String> {
+    let record = run(&Plan { seed, ..plan.clone() });
+    if let Some(unknown) = record.requests.iter().find_map(|r| r.unknown.as_ref()) {
+        return Err(format!("not modelled: {}", unknown.what));
+    }
+    Ok(row::simulated(&record, &|proxy| pod_of(&plan.world, proxy)))
+}
+
+/// `ns/workload#ordinal` of a proxy. Timelines never change the proxies of the start.
+fn pod_of(world: &World, proxy: u32) -> String {
+    let pod = world.proxies.get(proxy as usize).and_then(|p| world.pod(p.pod));
+    pod.map(|p| p.reference.to_string()).unwrap_or_default()
+}
+
+fn first_error(diagnostics: &[Diagnostic], sources: &Sources) -> String {
+    let error = diagnostics.iter().find(|d| d.severity == Severity::Error);
+    error.map_or_else(String::new, |e| format!("{} at {}", e.message, sources.location(e.span())))
+}

@@ -61,14 +61,13 @@ fn row(run: &RunRecord, r: &RequestRecord, pod_of_proxy: &dyn Fn(u32) -> String)
     values.insert("status", text(r.status().map(|s| s.to_string())));
     values.insert("connection", connection(r.fate).to_owned());
     values.insert("workload", text(r.workload.as_ref().map(ToString::to_string)));
-    // Like the recorder's: a request that never became one has no line.
+    // As with the recorder, a request that never became one has no line.
     let line = r.client_hop().filter(|h| h.kind == LogKind::Http);
-    if let Some(hop) = line {
-        values.insert("flags", hop.flags.text());
-        values.insert("details", text(hop.details.as_ref().map(ToString::to_string)));
-        values.insert("attempts", hop.attempts.to_string());
-        values.insert("cluster", text(hop.cluster_name.as_ref().map(ToString::to_string)));
-    }
+    let logged = |value: &dyn Fn(&Hop) -> Option<String>| text(line.and_then(value));
+    values.insert("flags", logged(&|hop| Some(hop.flags.text())));
+    values.insert("details", logged(&|hop| hop.details.as_ref().map(ToString::to_string)));
+    values.insert("attempts", logged(&|hop| Some(hop.attempts.to_string())));
+    values.insert("cluster", logged(&|hop| hop.cluster_name.as_ref().map(ToString::to_string)));
     let own: Vec<&Try> = r.tries.iter().filter(|t| !t.shadow).collect();
     let shadows: Vec<&Try> = r.tries.iter().filter(|t| t.shadow).collect();
     values.insert("tries", join(own.iter().map(|t| format!("{} {}", t.workload, action(t)))));

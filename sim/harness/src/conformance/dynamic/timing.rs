@@ -4,7 +4,7 @@ use mesh_reports::conformance::Difference;
 
 use super::judge::difference;
 use super::recording::Recording;
-use super::row::{EjectionRow, Run};
+use super::row::{EjectionRow, Row, Run};
 
 /// Ticks drift by about a millisecond each and are seen up to this much later.
 const TICK_LATE_MS: f64 = 25.0;
@@ -12,8 +12,15 @@ const TICK_LATE_MS: f64 = 25.0;
 const EARLY_MS: f64 = 3.0;
 /// The recorder's processes add up to this to a duration.
 const SLOW_MS: f64 = 25.0;
-/// Two shared cores: this part of the requests may have met a hiccup.
+/// Two shared cores: this part of the requests, or a burst of this many, may have met a hiccup …
 const HICCUPS: f64 = 0.02;
+/// … but none longer than this, ms.
+const BURST: f64 = 3.0;
+/// The longest hiccup.
+const HICCUP_MS: f64 = 100.0;
+
+/// Predicted alternatives that a difference shows.
+const MOST_PREDICTED: usize = 12;
 
 /// Whether the runs of the recording agree in their ejection times.
 pub(super) fn within_accuracy(recording: &Recording) -> bool {
@@ -49,13 +56,31 @@ pub(super) fn ejections(recording: &Recording, observed: &Run, simulated: &[Run]
     let mut predicted: Vec<String> = simulated.iter().map(text).collect();
     predicted.sort();
     predicted.dedup();
-    predicted.truncate(4);
+    predicted.truncate(MOST_PREDICTED);
     Some(difference("ejections", predicted, text(observed)))
 }
 
 fn describe(e: &EjectionRow) -> String {
     let until = e.until_ms.map_or_else(|| "end".to_owned(), |t| format!("{t:.0}"));
     format!("{} by {} {:.0}..{until} (#{})", e.workload, e.by, e.from_ms, e.num)
+}
+
+/// Positions of requests between one ejection or return becoming visible and the next.
+pub(super) fn periods(observed: &Run) -> Vec<Vec<usize>> {
+    let mut ends: Vec<f64> =
+        observed.ejections.iter().flat_map(|e| [Some(e.from_ms), e.until_ms]).flatten().collect();
+    // Visible at once, or a second later.
+    ends.extend(ends.clone().into_iter().map(|t| t + 1_000.0));
+    ends.sort_by(f64::total_cmp);
+    let mut periods: Vec<Vec<usize>> = vec![Vec::new(); ends.len() + 1];
+    for (i, row) in observed.rows.iter().enumerate() {
+        let period = ends.iter().filter(|end| **end <= row.planned_ms).count();
+        if let Some(period) = periods.get_mut(period) {
+            period.push(i);
+        }
+    }
+    periods.retain(|p| !p.is_empty());
+    periods
 }
 
 /// Time in which a rotation comes round: hosts times the usual gap between requests.
@@ -73,28 +98,35 @@ fn rotation_ms(observed: &Run) -> f64 {
 /// Requests last as long as simulated ones do, within the recorder's accuracy.
 pub(super) fn durations(observed: &Run, simulated: &[Run]) -> Option<Difference> {
     let mut wrong = Vec::new();
+    let mut hopeless = false;
     for (i, row) in observed.rows.iter().enumerate() {
-        let lasted = || {
-            simulated
-                .iter()
-                .filter_map(|s| s.rows.get(i))
-                // Only runs in which the same happened.
-                .filter(|r| r.values.get("status") == row.values.get("status"))
-                .filter(|r| r.values.get("attempts") == row.values.get("attempts"))
-                .map(|r| r.lasted_ms)
-        };
-        let (least, most) = (lasted().fold(f64::INFINITY, f64::min), lasted().fold(0.0, f64::max));
-        // Few seeds do not show the whole range of random delays.
-        let margin = (most - least) * 0.3;
-        let fits = row.lasted_ms >= least - margin - EARLY_MS && row.lasted_ms <= most + margin + SLOW_MS;
-        if least.is_finite() && !fits {
+        let Some((least, most)) = range(row, i, simulated) else { continue };
+        let late = row.lasted_ms - most - SLOW_MS;
+        if row.lasted_ms < least - EARLY_MS || late > 0.0 {
+            hopeless |= late > HICCUP_MS;
             wrong.push((row, least, most));
         }
     }
-    if wrong.len() as f64 <= 1.0 + HICCUPS * observed.rows.len() as f64 {
+    let excused = BURST.max(HICCUPS * observed.rows.len() as f64);
+    if !hopeless && wrong.len() as f64 <= excused {
         return None;
     }
     let (row, least, most) = wrong.first()?;
     let key = format!("duration of {}#{} and {} more", row.id.0, row.id.1, wrong.len() - 1);
     Some(difference(&key, [format!("{least:.1} to {most:.1} ms")], format!("{:.1} ms", row.lasted_ms)))
+}
+
+/// How long the i-th request lasts in the simulated runs in which the same happened, ms.
+fn range(row: &Row, i: usize, simulated: &[Run]) -> Option<(f64, f64)> {
+    let same = |key: &str, r: &Row| r.values.get(key) == row.values.get(key);
+    let (mut least, mut most) = (f64::INFINITY, 0.0_f64);
+    for r in simulated.iter().filter_map(|s| s.rows.get(i)) {
+        if same("status", r) && same("attempts", r) {
+            least = least.min(r.lasted_ms);
+            most = most.max(r.lasted_ms);
+        }
+    }
+    // Few seeds do not show the whole range of random delays.
+    let margin = (most - least) * 0.3;
+    least.is_finite().then_some((least - margin, most + margin))
 }
