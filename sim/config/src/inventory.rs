@@ -280,13 +280,13 @@ mod tests {
     }
 
     #[test]
-    fn the_same_object_twice_is_an_error_unless_identical() {
+    fn of_an_object_written_twice_the_last_one_counts() {
         let once = vs("a", "x", "");
         let (found, problems) = inventory(&[once.clone(), once.clone()].concat());
         assert_eq!((found.virtual_services.len(), problems.len()), (1, 0));
         let other = once.replace("hosts: [a]", "hosts: [b]").replace("/v1\n", "/v1beta1\n");
         let (found, problems) = inventory(&[once, other].concat());
-        assert_eq!(found.virtual_services[0].spec.hosts[0].value, "a");
+        assert_eq!(found.virtual_services[0].spec.hosts[0].value, "b");
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].code, codes::DUPLICATE_OBJECT);
         assert_eq!(problems[0].labels.len(), 2);
