@@ -1,11 +1,13 @@
 //! One file per command; here only the choice.
 
 mod completions;
+mod conformance;
 mod graph;
 mod inputs;
 mod lint;
 mod output;
 mod run;
+mod test;
 
 use crate::args::{Cli, Command};
 use crate::exit::Exit;
@@ -15,6 +17,8 @@ pub(crate) fn dispatch(cli: &Cli) -> Exit {
     let global = &cli.global;
     match &cli.command {
         Command::Run(args) => run::run(args, global),
+        Command::Test(args) => test::test(args, global),
+        Command::Conformance(args) => conformance::conformance(args, global),
         Command::Lint(args) => lint::lint(args, global),
         Command::Graph(args) => graph::graph(args, global),
         Command::Completions { shell } => completions::completions(*shell),

@@ -1,0 +1,44 @@
+//! `conformance`: predictions against recorded answers of a real mesh.
+
+use mesh_harness::conformance::{Selection, case, predictor, run};
+use mesh_reports::conformance::ConformanceReport;
+
+use super::output;
+use crate::args::{ConformanceArgs, Global, Output};
+use crate::exit::Exit;
+use crate::progress::Progress;
+
+/// The command.
+pub(crate) fn conformance(args: &ConformanceArgs, global: &Global) -> Exit {
+    let corpus = match case::read_corpus(&args.dir) {
+        Ok(corpus) => corpus,
+        Err(e) => {
+            anstream::eprintln!("error: {e}");
+            return Exit::Input;
+        }
+    };
+    let selection = Selection { mesh: args.mesh.clone(), case: args.case.clone() };
+    let progress = Progress::start("judging recorded requests", global);
+    let report = run(&corpus, &selection, |mesh| {
+        let loaded = predictor::load(mesh)?;
+        Ok(move |case: &case::Case| predictor::predict_case(&loaded, case))
+    });
+    progress.finish();
+    if report.cases.is_empty() {
+        anstream::eprintln!("error: no case matched");
+        return Exit::Nothing;
+    }
+    let printed = match global.output.unwrap_or(Output::Table) {
+        Output::Json => output::stdout(&output::json(&report)),
+        Output::Table | Output::Wide => output::stdout(&report.table()),
+        other => {
+            anstream::eprintln!("error: conformance has no output {other:?}; it has table and json");
+            return Exit::Usage;
+        }
+    };
+    printed.worst(if failed(&report, global.strict) { Exit::Failed } else { Exit::Good })
+}
+
+fn failed(report: &ConformanceReport, strict: bool) -> bool {
+    report.totals.values().any(|t| t.disagree > 0 || (strict && t.unsupported > 0))
+}
