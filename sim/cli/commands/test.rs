@@ -30,7 +30,7 @@ pub(crate) fn test(args: &TestArgs, global: &Global) -> Exit {
     }
     let files = find(&paths);
     let progress = Progress::start(&format!("testing {} files", files.len()), global);
-    let report = in_pool(global.threads, || test_paths(&files, &options));
+    let report = test_paths(&files, &options);
     progress.finish();
     let totals = report.totals();
     if files.is_empty() || totals.passed + totals.failed + totals.unknown == 0 {
@@ -62,7 +62,7 @@ fn options(args: &TestArgs, global: &Global) -> Result<TestOptions, Exit> {
     Ok(TestOptions { filter: args.filter.clone(), shard, fail_fast: args.fail_fast, overrides, run })
 }
 
-fn parse_shard(text: &str) -> Option<(usize, usize)> {
+fn parse_shard(text: &str) -> Option<(u32, u32)> {
     let (part, of) = text.split_once('/')?;
     let (part, of) = (part.parse().ok()?, of.parse().ok()?);
     (part < of).then_some((part, of))
@@ -72,13 +72,6 @@ fn defaults() -> Vec<PathBuf> {
     let usual: Vec<PathBuf> =
         ["policies", "scenarios"].map(PathBuf::from).into_iter().filter(|p| p.is_dir()).collect();
     if usual.is_empty() { vec![PathBuf::from(".")] } else { usual }
-}
-
-fn in_pool<T: Send>(threads: Option<usize>, work: impl FnOnce() -> T + Send) -> T {
-    match threads.map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build()) {
-        Some(Ok(pool)) => pool.install(work),
-        _ => work(),
-    }
 }
 
 fn print(report: &TestReport, global: &Global) -> Exit {
