@@ -10,7 +10,7 @@ use mesh_config::diagnostic::{Diagnostic, Severity, Stage, codes};
 use mesh_config::document::RawObject;
 use mesh_config::input::{Expand, expand};
 use mesh_config::inventory::Inventory;
-use mesh_config::load::read_into;
+use mesh_config::load::{admission, read_into};
 use mesh_config::lower::Lowering;
 use mesh_config::mesh::workload::ClientPod;
 use mesh_config::mesh::{Mesh, MeshOptions};
@@ -82,6 +82,7 @@ impl LoadedMesh {
         let (files, mut diagnostics) = expand(&input.words.manifests, how);
         let (objects, problems) = read_into(&mut sources, files);
         diagnostics.extend(problems);
+        diagnostics.extend(admission(&objects));
         LoadedMesh::of_objects(sources, objects, input, diagnostics)
     }
 
@@ -103,7 +104,15 @@ impl LoadedMesh {
         let namespace = if input.namespace.is_empty() { DEFAULT_NAMESPACE } else { &input.namespace };
         let options = options(input);
         let (lowering, problems) = lower(objects.clone(), namespace, &options);
-        diagnostics.extend(problems);
+        // What admission said already is not said again by the decoder.
+        let said = |d: &Diagnostic, all: &[Diagnostic]| {
+            all.iter().any(|o| o.message == d.message && o.span() == d.span())
+        };
+        for problem in problems {
+            if !said(&problem, &diagnostics) {
+                diagnostics.push(problem);
+            }
+        }
         let mesh = Arc::clone(&lowering.mesh);
         let world = world_of(&lowering);
         let made = mesh.pods.iter().enumerate().filter(|(_, p)| p.is_client()).map(|(i, _)| PodId(i as u32));

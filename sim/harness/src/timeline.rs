@@ -9,7 +9,7 @@ use std::sync::Arc;
 use mesh_config::diagnostic::{Diagnostic, Stage, codes};
 use mesh_config::document::RawObject;
 use mesh_config::input::{Expand, expand};
-use mesh_config::load::read_into;
+use mesh_config::load::{admission, read_into};
 use mesh_config::source::Span;
 use mesh_config::yaml::{Key, Node, Number, Value};
 use mesh_core::ids::Nanos;
@@ -75,6 +75,7 @@ fn apply(
     out.extend(problems);
     let (read, problems) = read_into(&mut mesh.sources, inputs);
     out.extend(problems);
+    out.extend(admission(&read));
     for object in read {
         match objects
             .iter_mut()

@@ -68,13 +68,11 @@ fn names(object: &Node, meta: &Node, kind: &Kind, out: &mut Vec<Diagnostic>) {
         let span = meta.get("name").map_or(place, Node::site);
         out.push(problem(span, "metadata.name is required".to_owned()));
     }
-    if let Some((span, namespace)) = written("namespace") {
-        if kind.namespaced && (!is_lower_label(namespace) || namespace.len() > 63) {
-            let message = format!("metadata.namespace: `{namespace}` {LABEL_RULE}");
-            out.push(problem(span, message));
-        } else if !kind.namespaced {
-            out.push(problem(span, format!("metadata.namespace: a {} has no namespace", kind.name)));
-        }
+    // The namespace of a cluster-wide object is dropped without a word.
+    if let Some((span, namespace)) = written("namespace").filter(|_| kind.namespaced)
+        && (!is_lower_label(namespace) || namespace.len() > 63)
+    {
+        out.push(problem(span, format!("metadata.namespace: `{namespace}` {LABEL_RULE}")));
     }
 }
 
