@@ -4,6 +4,7 @@
 //! * [`checks`] — the verdicts of `mesh-sim test`.
 //! * [`graph`] — the service graph of a mesh or a run.
 //! * [`access_log`] — access log lines in Istio's formats; [`metrics`] — Istio's standard metrics.
+//! * [`explain`] — one request, step by step.
 //! * [`outcome`] — one predicted outcome of one request, in the words of the conformance corpus.
 //! * [`conformance`] — the verdict table of `mesh-sim conformance`.
 //!
@@ -12,6 +13,7 @@
 pub mod access_log;
 pub mod checks;
 pub mod conformance;
+pub mod explain;
 pub mod graph;
 pub mod metrics;
 pub mod outcome;

@@ -4,6 +4,7 @@
 //! * [`conformance`] — predictions judged by recorded answers of a real mesh.
 //! * [`loaded`], [`mod@world`] — a mesh read, modelled, lowered and turned into the engine's world.
 //! * [`scenario`], [`timeline`], [`report`], [`gate`] — a run and its verdict.
+//! * [`explain`] — one request, every step.
 //! * [`policy`] — `mesh-sim test`: policy tests and gated scenarios, judged.
 //! * [`lint`] — static findings.
 //! * [`tokens`] — JWTs, real and shorthand.
@@ -15,6 +16,7 @@ pub mod conformance;
 pub mod directory;
 pub mod document;
 pub mod expect;
+pub mod explain;
 pub mod format;
 pub mod gate;
 pub mod lint;

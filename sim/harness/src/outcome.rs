@@ -67,7 +67,8 @@ pub fn outcome(p: f64, record: &RequestRecord, world: &World, places: &dyn Place
         status: record.status(),
         connection: connection(record.fate),
         flags: seen.map(|h| h.flags.text()),
-        details: seen.and_then(|h| text(&h.details)),
+        // A TCP line has no response details; what ended the connection is told instead.
+        details: seen.and_then(|h| text(&h.details).or_else(|| text(&h.connection_details))),
         cluster: client.and_then(|h| text(&h.cluster_name)),
         route: client.and_then(|h| text(&h.route)),
         workload: text(&record.workload),
