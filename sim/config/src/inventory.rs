@@ -19,6 +19,7 @@ use crate::resource::config_data::{ConfigMap, Secret};
 use crate::resource::destination_rule::DestinationRule;
 use crate::resource::endpoints::{EndpointSlice, Endpoints};
 use crate::resource::gateway::Gateway;
+use crate::resource::ingress::{Ingress, IngressClass};
 use crate::resource::meta::{Object, ObjectMeta, parse_rfc3339};
 use crate::resource::namespace::{Namespace, ServiceAccount};
 use crate::resource::node::Node;
@@ -111,6 +112,8 @@ inventory! {
     config_maps: ConfigMap = "" "ConfigMap", root_node;
     secrets: Secret = "" "Secret", root_node;
     nodes: Node = "" "Node", spec_node;
+    ingresses: Ingress = "networking.k8s.io" "Ingress", spec_node;
+    ingress_classes: IngressClass = "networking.k8s.io" "IngressClass", spec_node;
     virtual_services: VirtualService = "networking.istio.io" "VirtualService", spec_node;
     destination_rules: DestinationRule = "networking.istio.io" "DestinationRule", spec_node;
     gateways: Gateway = "networking.istio.io" "Gateway", spec_node;

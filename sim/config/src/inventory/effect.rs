@@ -26,7 +26,7 @@ pub(crate) fn of(group: &str, kind: &str) -> Effect {
         ("gateway.networking.k8s.io" | "gateway.networking.x-k8s.io" | "inference.networking.k8s.io", _) => {
             Effect::Traffic
         }
-        ("networking.k8s.io" | "extensions", "Ingress" | "NetworkPolicy") => Effect::Traffic,
+        ("networking.k8s.io" | "extensions", "NetworkPolicy") => Effect::Traffic,
         ("cilium.io", "CiliumNetworkPolicy" | "CiliumClusterwideNetworkPolicy") => Effect::Traffic,
         ("crd.projectcalico.org" | "projectcalico.org", "NetworkPolicy" | "GlobalNetworkPolicy") => {
             Effect::Traffic

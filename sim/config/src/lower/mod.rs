@@ -26,6 +26,7 @@ pub mod gateway;
 pub mod hosts;
 pub mod http_connection_manager;
 pub mod inbound;
+pub mod ingress;
 pub mod origin;
 pub mod outbound;
 pub mod regexes;
@@ -193,6 +194,7 @@ fn indexes(mesh: &Mesh) -> Indexes {
         ),
         virtual_services: virtual_service::Index::new(
             &seen(mesh, &inventory.virtual_services),
+            &ingress::virtual_services(mesh),
             &settings.default_virtual_service_export_to,
             CLUSTER_DOMAIN,
         ),
@@ -213,7 +215,7 @@ fn indexes(mesh: &Mesh) -> Indexes {
             &settings.trust_domain_aliases,
         ),
         accepted_domains: security::trust_domain::accepted(settings),
-        gateways: seen(mesh, &inventory.gateways),
+        gateways: ingress::gateways(mesh, seen(mesh, &inventory.gateways)),
         credentials: security::credentials::Credentials::new(&inventory.secrets, &inventory.config_maps),
         sidecars: seen(mesh, &inventory.sidecars),
         outbound_mode: settings.outbound_traffic_policy.mode,

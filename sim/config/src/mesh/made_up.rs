@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::ingress;
+use super::meshconfig::MeshSettings;
 use crate::diagnostic::{Diagnostic, ObjectRef, Stage, codes};
 use crate::inventory::Inventory;
 use crate::resource::meta::{Object, ObjectMeta};
@@ -22,34 +24,37 @@ const PORTS: [(&str, u32, u32); 4] =
     [("http2", 80, 8080), ("https", 443, 8443), ("tcp", 31400, 31400), ("tls", 15443, 15443)];
 
 /// Adds the gateway if it is needed, and says so.
-pub(super) fn add_ingress_gateway(inventory: &mut Inventory, root: &str, out: &mut Vec<Diagnostic>) {
+pub(super) fn add_ingress_gateway(
+    inventory: &mut Inventory,
+    settings: &MeshSettings,
+    out: &mut Vec<Diagnostic>,
+) {
+    let root = settings.root_namespace.as_str();
     let labels: BTreeMap<String, String> =
         [("app", NAME), ("istio", "ingressgateway")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-    let wanted: Vec<_> = inventory
-        .gateways
-        .iter()
-        .filter(|g| g.spec.selector.contains_key("istio") && is_subset(&g.spec.selector, &labels))
+    let written = inventory.gateways.iter().map(|g| (reference("Gateway", &g.meta), Arc::clone(g)));
+    let of_ingresses = ingress::taken(inventory, settings)
+        .map(|i| (reference("Ingress", &i.meta), ingress::gateway(i, settings)));
+    let wanted: Vec<_> = written
+        .chain(of_ingresses)
+        .filter(|(_, g)| g.spec.selector.contains_key("istio") && is_subset(&g.spec.selector, &labels))
         .collect();
-    let Some(first) = wanted.first() else { return };
-    let missing = wanted.iter().all(|g| !any_template(inventory, &g.spec.selector));
+    let Some((object, first)) = wanted.first() else { return };
+    let missing = wanted.iter().all(|(_, g)| !any_template(inventory, &g.spec.selector));
     let taken = inventory.deployments.iter().any(|d| d.meta.name == NAME && d.meta.namespace == root);
     if !missing || taken {
         return;
     }
     let message = format!(
-        "no manifest defines the pods that Gateway `{}` selects: `{root}/{NAME}` was made up",
-        first.meta.key()
+        "no manifest defines the pods that {} `{}/{}` selects: `{root}/{NAME}` was made up",
+        object.kind, object.namespace, object.name
     );
-    let object = ObjectRef {
-        kind: "Gateway".to_owned(),
-        namespace: first.meta.namespace.clone(),
-        name: first.meta.name.clone(),
-    };
     out.push(
-        Diagnostic::info(codes::MADE_UP_GATEWAY, Stage::Support, first.spec.origin, message).object(object),
+        Diagnostic::info(codes::MADE_UP_GATEWAY, Stage::Support, first.spec.origin, message)
+            .object(object.clone()),
     );
     let known = |number: u32| PORTS.iter().any(|(_, port, target)| *port == number || *target == number);
-    let numbers = wanted.iter().flat_map(|g| &g.spec.servers).filter_map(|s| s.port.as_ref());
+    let numbers = wanted.iter().flat_map(|(_, g)| &g.spec.servers).filter_map(|s| s.port.as_ref());
     let more: BTreeSet<u32> = numbers.map(|p| p.number).filter(|n| *n != 0 && !known(*n)).collect();
     let ports = PORTS.iter().map(|(name, port, target)| ((*name).to_owned(), *port, *target));
     let ports: Vec<_> = ports.chain(more.into_iter().map(|n| (format!("port-{n}"), n, n))).collect();
@@ -59,6 +64,10 @@ pub(super) fn add_ingress_gateway(inventory: &mut Inventory, root: &str, out: &m
         inventory.services.push(Arc::new(service(root, labels, ports)));
         inventory.services.sort_by(|a, b| a.meta.conflict_key().cmp(&b.meta.conflict_key()));
     }
+}
+
+fn reference(kind: &str, meta: &ObjectMeta) -> ObjectRef {
+    ObjectRef { kind: kind.to_owned(), namespace: meta.namespace.clone(), name: meta.name.clone() }
 }
 
 /// Whether any workload's pods carry these labels.

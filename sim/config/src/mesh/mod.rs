@@ -18,6 +18,7 @@ pub mod cluster_dns;
 pub mod config_layers;
 pub mod endpoints;
 mod entry_endpoints;
+pub mod ingress;
 pub mod injection;
 pub mod locality;
 mod made_up;
@@ -115,7 +116,7 @@ impl Mesh {
         layers.extend(options.config.iter().cloned());
         let settings = MeshSettings::new(layers);
         let root = settings.root_namespace.clone();
-        made_up::add_ingress_gateway(&mut inventory, &root, &mut out);
+        made_up::add_ingress_gateway(&mut inventory, &settings, &mut out);
         let namespaces = Namespaces::new(&inventory.namespaces, options.injection, &root);
         let discovers = |namespace: &str| namespaces.is_discovered(namespace, &settings.discovery_selectors);
         out.extend(undiscovered_services(&inventory, discovers));

@@ -10,6 +10,9 @@ mod l4;
 pub mod merge;
 mod tls;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -9,6 +9,9 @@ mod clusters;
 mod listener_filters;
 mod site;
 
+#[cfg(test)]
+mod tests;
+
 use mesh_core::OriginId;
 use mesh_core::ir::{Cluster, FilterChain, FilterChainMatch, Listener, Terminal, TrafficDirection};
 

@@ -62,9 +62,15 @@ pub struct Index {
 }
 
 impl Index {
-    /// Files VirtualServices given in Istio's conflict order. `default_export_to` is the mesh's.
+    /// Files VirtualServices given in Istio's conflict order, those made of Ingresses first: they have no creation time.
+    /// `default_export_to` is the mesh's.
     #[must_use]
-    pub fn new(written: &[Arc<Object<VirtualService>>], default_export_to: &[String], domain: &str) -> Self {
+    pub fn new(
+        written: &[Arc<Object<VirtualService>>],
+        ingress: &[Arc<Object<VirtualService>>],
+        default_export_to: &[String],
+        domain: &str,
+    ) -> Self {
         let resolved: Vec<_> = written.iter().map(|object| (object, resolve(object, domain))).collect();
         let delegates: BTreeMap<(&str, &str), (&VirtualService, BTreeSet<String>)> = resolved
             .iter()
@@ -75,16 +81,26 @@ impl Index {
             })
             .collect();
         let mut index = Index::default();
+        for object in ingress {
+            let exports = export_set(&[], default_export_to, &object.meta.namespace);
+            index.file(object.meta.clone(), object.spec.clone(), RouteSemantics::Ingress, &exports);
+        }
         for (object, spec) in resolved.iter().filter(|(_, spec)| !spec.hosts.is_empty()) {
             let mut spec = spec.clone();
             spec.http = with_delegates(&spec.http, &object.meta.namespace, &delegates);
             let exports = export_set(&spec.export_to, default_export_to, &object.meta.namespace);
-            index.file(object.meta.clone(), spec, &exports);
+            index.file(object.meta.clone(), spec, RouteSemantics::VirtualService, &exports);
         }
         index
     }
 
-    fn file(&mut self, meta: ObjectMeta, spec: VirtualService, exports: &BTreeSet<String>) {
+    fn file(
+        &mut self,
+        meta: ObjectMeta,
+        spec: VirtualService,
+        semantics: RouteSemantics,
+        exports: &BTreeSet<String>,
+    ) {
         let gateways = gateway_names(&spec);
         let at = self.all.len();
         for gateway in &gateways {
@@ -97,7 +113,7 @@ impl Index {
                 pool.entry((namespace.clone(), gateway.clone())).or_default().push(at);
             }
         }
-        self.all.push(Arc::new(VirtualServiceConfig { meta, spec, semantics: RouteSemantics::default() }));
+        self.all.push(Arc::new(VirtualServiceConfig { meta, spec, semantics }));
     }
 
     /// All VirtualServices that are no delegates, in Istio's conflict order.
@@ -228,7 +244,7 @@ mod tests {
     #[test]
     fn private_beats_exported_beats_public() {
         let written = [vs("b", "a-public", &[]), vs("a", "b-private", &["."]), vs("b", "c-exported", &["a"])];
-        let index = Index::new(&written, &["*".to_owned()], "cluster.local");
+        let index = Index::new(&written, &[], &["*".to_owned()], "cluster.local");
         let names = |namespace: &str| -> Vec<String> {
             index.for_gateway(namespace, MESH_GATEWAY).iter().map(|vs| vs.meta.name.clone()).collect()
         };
