@@ -3,6 +3,7 @@
 //! Files are judged in parallel and reported in path order: threads change nothing but the waiting.
 
 mod cases;
+mod for_all;
 mod pods;
 
 use std::path::{Path, PathBuf};

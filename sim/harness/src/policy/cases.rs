@@ -5,7 +5,7 @@ use mesh_config::diagnostic::Severity;
 use mesh_config::source::Sources;
 use mesh_reports::checks::{CaseVerdict, FileResult, Status};
 
-use super::{TestOptions, errors, pods, result_of};
+use super::{TestOptions, errors, for_all, pods, result_of};
 use crate::document::PolicyDocument;
 use crate::expect::judge;
 use crate::format::client::Client;
@@ -28,6 +28,11 @@ pub(super) fn test(document: &PolicyDocument, sources: Sources, options: &TestOp
     // All cases: the addresses of client pods must not depend on the filter.
     for from in document.cases.iter().filter_map(|c| c.from.as_ref()) {
         input.note_client(&from.value);
+    }
+    if document.cases.iter().any(|c| c.for_all.is_some()) {
+        for stranger in for_all::strangers() {
+            input.note_client(&Client::Pod(stranger));
+        }
     }
     let mut mesh = LoadedMesh::load(sources, &input, document.heading.base());
     let mut problems = std::mem::take(&mut mesh.diagnostics);
@@ -60,6 +65,9 @@ fn judge_case(case: &CaseWords, mesh: &LoadedMesh, behaviors: &Behaviors) -> Cas
             }
             Err(reason) => failed(verdict, reason),
         };
+    }
+    if let Some(words) = &case.for_all {
+        return for_all::judge_case(case, words, mesh, behaviors, verdict);
     }
     let (Some(from), Some(request)) = (&case.from, &case.request) else {
         return failed(verdict, "a case needs `from` and `request`, or `pod`".to_owned());
