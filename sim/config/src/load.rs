@@ -36,15 +36,19 @@ pub fn read(inputs: Vec<InputFile>) -> ReadResult {
 pub fn read_into(sources: &mut Sources, inputs: Vec<InputFile>) -> (Vec<RawObject>, Vec<Diagnostic>) {
     let (mut all, mut problems) = (Vec::new(), Vec::new());
     for input in inputs {
-        let (text, problem) = text::decode(&input.bytes);
-        let file = sources.add(input.display_name, text);
-        if let Some(message) = problem {
+        let decoded = text::decode(&input.bytes);
+        let file = sources.add(input.display_name, decoded.text);
+        if let Some(message) = decoded.problem {
             let at = Span::new(file, 0, 0);
             problems.push(Diagnostic::error(codes::NOT_TEXT, Stage::Parse, at, message));
             continue;
         }
         let text = sources.text(file).to_owned();
-        let (objects, diagnostics) = read_text(file, &text);
+        let (objects, diagnostics) = if decoded.whole {
+            read_pieces(file, &text, Some(std::iter::once(0..text.len()).collect()))
+        } else {
+            read_text(file, &text)
+        };
         all.extend(objects);
         problems.extend(diagnostics);
     }
@@ -53,12 +57,21 @@ pub fn read_into(sources: &mut Sources, inputs: Vec<InputFile>) -> (Vec<RawObjec
 
 /// The text of a file's bytes; what is not text becomes a character the YAML reader refuses.
 pub fn text_of_bytes(bytes: &[u8]) -> String {
-    text::decode(bytes).0
+    text::decode(bytes).text
 }
 
 /// Reads one file's text. Texts that begin with `{` are JSON streams, as for kubectl.
 pub fn read_text(file: FileId, text: &str) -> (Vec<RawObject>, Vec<Diagnostic>) {
-    let (documents, mut diagnostics) = match text::json_stream(text) {
+    read_pieces(file, text, text::json_stream(text))
+}
+
+/// Reads a document from each piece, or from what lies between `---` lines.
+fn read_pieces(
+    file: FileId,
+    text: &str,
+    pieces: Option<Vec<std::ops::Range<usize>>>,
+) -> (Vec<RawObject>, Vec<Diagnostic>) {
+    let (documents, mut diagnostics) = match pieces {
         Some(ranges) => yaml::parse_pieces(file, text, &ranges),
         None => yaml::parse_stream(file, text),
     };
@@ -181,7 +194,11 @@ mod tests {
     fn templates_and_binaries_are_named() {
         let result = read_one("metadata: {{ include \"x\" . }}\n");
         assert_eq!(result.diagnostics[0].code, codes::TEMPLATE);
-        let result = read(vec![InputFile { display_name: "a".into(), bytes: vec![0x7f, 0x45, 0, 0] }]);
+        let result = read(vec![InputFile { display_name: "a".into(), bytes: vec![0x7f, 0x45, 0, 0xff] }]);
         assert_eq!(result.diagnostics[0].code, codes::NOT_TEXT);
+        let bytes = "\u{feff}kind: A\n---\nkind: B\n".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let result = read(vec![InputFile { display_name: "a".into(), bytes }]);
+        let codes: Vec<_> = result.diagnostics.iter().map(|d| d.code).collect();
+        assert_eq!(codes, [codes::IGNORED_CONTENT, codes::NOT_KUBERNETES]);
     }
 }

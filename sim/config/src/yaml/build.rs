@@ -314,19 +314,34 @@ fn infinite_key(raw: &RawNode) -> Result<Option<String>, Error> {
 #[derive(Default)]
 struct Entries {
     list: Vec<(Key, Node)>,
-    index: BTreeMap<String, (usize, KeyKind)>,
+    kinds: Vec<KeyKind>,
+    index: BTreeMap<String, usize>,
 }
 
+/// Up to so many keys a search is faster than an index.
+const SMALL: usize = 24;
+
 impl Entries {
+    fn position(&mut self, key: &str) -> Option<usize> {
+        if self.list.len() <= SMALL {
+            return self.list.iter().position(|(k, _)| k.text == key);
+        }
+        // Entries are only ever added at the end.
+        for (at, (key, _)) in self.list.iter().enumerate().skip(self.index.len()) {
+            self.index.insert(key.text.clone(), at);
+        }
+        self.index.get(key).copied()
+    }
+
     /// Sets a key; the last one wins, and a repetition is reported.
     fn set(&mut self, kind: KeyKind, key: Key, value: Node) -> Option<Diagnostic> {
-        let Some((at, old_kind)) = self.index.get_mut(&key.text) else {
-            self.index.insert(key.text.clone(), (self.list.len(), kind));
+        let Some(at) = self.position(&key.text) else {
             self.list.push((key, value));
+            self.kinds.push(kind);
             return None;
         };
-        let same = std::mem::replace(old_kind, kind) == kind;
-        let old = self.list.get_mut(*at)?;
+        let same = self.kinds.get_mut(at).map(|old| std::mem::replace(old, kind)) == Some(kind);
+        let old = self.list.get_mut(at)?;
         let diagnostic = if same {
             let message = format!("key `{}` is already set in this mapping", key.text);
             Diagnostic::error(codes::DUPLICATE_KEY, Stage::Strict, key.span, message)
