@@ -3,10 +3,13 @@
 //! Built on petgraph; node and edge order is by name, so every format is byte-stable.
 
 use petgraph::graphmap::DiGraphMap;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a node stands for, with Kiali's shapes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub enum NodeKind {
     /// A workload.
@@ -21,7 +24,7 @@ pub enum NodeKind {
 }
 
 /// A node.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Node {
     /// `ns/workload`, or the host of an external service.
@@ -37,7 +40,7 @@ pub struct Node {
 }
 
 /// An edge.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Edge {
     /// Client node.
@@ -65,7 +68,7 @@ pub struct Edge {
 }
 
 /// Nodes and edges, sorted by name.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceGraph {
     /// Nodes.

@@ -3,6 +3,7 @@
 //! Plain data, filled by the harness; [`crate::render`] shows it. Times are milliseconds, shares are 0..=1,
 //! counts are after the warm-up. Order of every list is part of the format (stable, never by hash).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::graph::ServiceGraph;
@@ -11,7 +12,7 @@ use crate::graph::ServiceGraph;
 pub const RESULT_VERSION: &str = "mesh-sim.dev/result/v1alpha1";
 
 /// One run (or the join of several replications).
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunReport {
     /// Scenario name.
@@ -59,7 +60,7 @@ pub struct RunReport {
 }
 
 /// What was read.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InputSummary {
     /// Objects that take part.
@@ -79,7 +80,7 @@ pub struct InputSummary {
 }
 
 /// How the traffic to one host split.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SplitTable {
     /// Host name as dialled or as in the registry.
@@ -95,7 +96,7 @@ pub struct SplitTable {
 }
 
 /// One destination of a split.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SplitRow {
     /// Subset or workload.
@@ -119,7 +120,7 @@ pub struct SplitRow {
 }
 
 /// Latency percentiles, ms.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Latency {
     /// Smallest.
@@ -141,7 +142,7 @@ pub struct Latency {
 }
 
 /// What one traffic experienced.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TrafficRow {
     /// Name of the traffic.
@@ -171,7 +172,7 @@ pub struct TrafficRow {
 }
 
 /// A text with a count.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Count {
     /// What.
@@ -181,7 +182,7 @@ pub struct Count {
 }
 
 /// One ejection seen by one proxy.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Ejection {
     /// `ns/workload#ordinal` of the ejected pod, or its address.
@@ -205,7 +206,7 @@ pub struct Ejection {
 }
 
 /// Requests denied by one policy at one workload.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Denial {
     /// Workload that denied.
@@ -225,7 +226,7 @@ pub struct Denial {
 }
 
 /// Retries over all proxies.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RetrySummary {
     /// Attempts beyond the first.
@@ -241,7 +242,7 @@ pub struct RetrySummary {
 }
 
 /// A breaker or queue that refused.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Overflow {
     /// Proxy or workload.
@@ -257,7 +258,7 @@ pub struct Overflow {
 }
 
 /// The verdict of one `expect` entry.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Gate {
     /// The expectation in words.
@@ -275,7 +276,7 @@ pub struct Gate {
 }
 
 /// Whether a gate held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum GateVerdict {
     /// It held.
@@ -290,7 +291,7 @@ pub enum GateVerdict {
 }
 
 /// A remark.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Note {
     /// `overload`, `unknown`, `made-up`, `listed`, `propagation` …
@@ -299,4 +300,10 @@ pub struct Note {
     pub text: String,
     /// `file:line:column`; empty without one.
     pub place: String,
+}
+
+/// JSON Schema (draft 7) of one run, as `-o json` and `--report json` write them below `runs`.
+#[must_use]
+pub fn result_schema() -> schemars::Schema {
+    schemars::generate::SchemaSettings::draft07().into_generator().into_root_schema_for::<RunReport>()
 }

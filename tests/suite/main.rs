@@ -5,4 +5,7 @@
 
 #![expect(clippy::tests_outside_test_module, reason = "this whole binary is tests")]
 
+mod cli;
+mod conformance;
 mod tidy;
+mod walkthroughs;

@@ -1,6 +1,6 @@
 //! `conformance`: predictions against recorded answers of a real mesh.
 
-use mesh_harness::conformance::{Selection, case, predictor, run};
+use mesh_harness::conformance::{Selection, case, dynamic, predictor, run};
 use mesh_reports::conformance::ConformanceReport;
 
 use super::output;
@@ -19,10 +19,25 @@ pub(crate) fn conformance(args: &ConformanceArgs, global: &Global) -> Exit {
     };
     let selection = Selection { mesh: args.mesh.clone(), case: args.case.clone() };
     let progress = Progress::start("judging recorded requests", global);
-    let report = run(&corpus, &selection, |mesh| {
+    let mut report = run(&corpus, &selection, |mesh| {
         let loaded = predictor::load(mesh)?;
         Ok(move |case: &case::Case| predictor::predict_case(&loaded, case))
     });
+    let over_time = args.dir.join("dynamic");
+    if over_time.is_dir() && args.mesh.as_deref().is_none_or(|m| m == "dynamic") {
+        match dynamic::read(&over_time) {
+            Ok(mut recordings) => {
+                recordings.retain(|r| args.case.as_ref().is_none_or(|c| *c == r.name));
+                for case in dynamic::judge_all(&recordings).cases {
+                    report.push(case);
+                }
+            }
+            Err(e) => {
+                anstream::eprintln!("error: {e}");
+                return Exit::Input;
+            }
+        }
+    }
     progress.finish();
     if report.cases.is_empty() {
         anstream::eprintln!("error: no case matched");

@@ -3,10 +3,13 @@
 mod completions;
 mod conformance;
 mod graph;
+mod init;
 mod inputs;
 mod lint;
 mod output;
 mod run;
+mod schema;
+mod support;
 mod test;
 
 use crate::args::{Cli, Command};
@@ -20,6 +23,9 @@ pub(crate) fn dispatch(cli: &Cli) -> Exit {
         Command::Test(args) => test::test(args, global),
         Command::Conformance(args) => conformance::conformance(args, global),
         Command::Lint(args) => lint::lint(args, global),
+        Command::Init(args) => init::init(args, global),
+        Command::Support(args) => support::support(args, global),
+        Command::Schema(args) => schema::schema(args),
         Command::Graph(args) => graph::graph(args, global),
         Command::Completions { shell } => completions::completions(*shell),
         Command::Man => completions::man(),

@@ -189,6 +189,8 @@ pub enum ReplyAction {
         headers: Headers,
         /// Body size, bytes.
         body_bytes: u64,
+        /// Body text, where it matters; the size is `body_bytes`.
+        body: Str,
         /// gRPC status (in trailers when there is a body, else in the headers).
         grpc_status: Option<u32>,
     },
@@ -213,6 +215,8 @@ pub struct Call {
     pub timeout_ns: Option<Nanos>,
     /// A failure (no answer, or status >= 500) makes the application answer 500.
     pub fail: bool,
+    /// The application itself repeats a failed or timed-out call this often, at once.
+    pub retries: u32,
 }
 
 /// What a client sends, and where to.

@@ -12,6 +12,8 @@ use mesh_core::Str;
 use mesh_core::ir::Snapshot;
 use mesh_core::tls::Certificate;
 
+use crate::plan::ConnectMode;
+
 /// Position in [`World::proxies`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProxyId(pub u32);
@@ -267,6 +269,8 @@ pub struct Internet {
     pub cluster_cidrs: Vec<IpNet>,
     /// Whether other addresses answer (as the recorder's `internet` host did) or are unreachable.
     pub answers: bool,
+    /// What becomes of connections to it.
+    pub connect: ConnectMode,
     /// Behaviour follows [`crate::plan::Behavior`] default; name shown as workload.
     pub name: Str,
 }

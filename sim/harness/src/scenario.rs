@@ -99,6 +99,11 @@ pub fn prepare(
     let names: Vec<String> = spec.traffic.iter().map(|t| t.name.clone()).collect();
     duplicate_names(document, &names, &mut out);
     check_names(&spec.expect, &names, &mesh, &mut out);
+    if let Some(internet) = &behaviors.internet {
+        let mut world = (*mesh.world).clone();
+        world.internet.connect = internet.connect;
+        mesh.world = Arc::new(world);
+    }
     let changes = timeline::changes(&spec.timeline, &mut mesh, document.heading.base(), &mut out);
     if out.iter().any(|d| d.severity == Severity::Error) {
         return Err(Box::new((mesh.sources, out)));

@@ -38,6 +38,7 @@ pub fn world(mesh: &Mesh, snapshot: impl Fn(mesh_config::mesh::proxy::ProxyId) -
         dns: dns(mesh),
         vips: vips(mesh),
         internet: Internet {
+            connect: mesh_engine::plan::ConnectMode::Accept,
             cluster_cidrs: CLUSTER_RANGES.iter().filter_map(|c| c.parse().ok()).collect(),
             answers: true,
             name: INTERNET.into(),

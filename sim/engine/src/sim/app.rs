@@ -293,6 +293,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                 status: 503,
                 headers: Headers::default(),
                 body_bytes: 0,
+                body: Str::default(),
                 grpc_status: None,
             };
             if let Some(job) = self.jobs.get_mut(id) {
@@ -372,6 +373,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                 send: SendMode::Whole,
                 patience: call.timeout_ns.map(|ns| (ns, Fate::Timeout)),
                 fail: call.fail,
+                retries: call.retries,
             });
         }
     }
@@ -391,7 +393,13 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let Some(job) = self.jobs.get(id) else { return };
         let (conn, exchange, line) = (job.conn, job.exchange, job.line);
         let action = if job.failed {
-            ReplyAction::Answer { status: 500, headers: Headers::default(), body_bytes: 3, grpc_status: None }
+            ReplyAction::Answer {
+                status: 500,
+                headers: Headers::default(),
+                body_bytes: 3,
+                body: Str::default(),
+                grpc_status: None,
+            }
         } else {
             job.reply.action.clone()
         };
@@ -407,8 +415,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                 Some(response) => self.answer(id, exchange, conn, response),
                 None => self.break_off(id, conn, CloseKind::Rst, TryAction::Reset),
             },
-            ReplyAction::Answer { status, headers, body_bytes, grpc_status } => {
-                let response = fixed(&head, status, headers, body_bytes, grpc_status);
+            ReplyAction::Answer { status, headers, body_bytes, body, grpc_status } => {
+                let response = Response { body, ..fixed(&head, status, headers, body_bytes, grpc_status) };
                 self.answer(id, exchange, conn, response);
             }
             ReplyAction::Reset => self.break_off(id, conn, CloseKind::Rst, TryAction::Reset),

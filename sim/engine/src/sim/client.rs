@@ -11,12 +11,12 @@ use mesh_core::tls::ClientHello;
 
 use super::net::{Dialing, Place};
 use super::state::{
-    Answerer, Call, CallId, Caller, ClientEnd, CloseKind, ConnId, ConnectError, Content, Down, Exchange,
-    ExchangeId, Lineage, Owner, PodIx, Up, Waiter, Worker,
+    Again, Answerer, Call, CallId, Caller, ClientEnd, CloseKind, ConnId, ConnectError, Content, Down,
+    Exchange, ExchangeId, JobId, Lineage, Owner, PodIx, Up, Waiter, Worker,
 };
 use super::words;
 use super::{Event, Sim};
-use crate::draws::Chance;
+use crate::draws::{Chance, mix};
 use crate::plan::{ClientRequest, Dial, Payload, SendMode};
 use crate::record::{Fate, Response};
 use crate::wire::{self, Wire};
@@ -32,12 +32,14 @@ pub(crate) struct Calling {
     pub(crate) send: SendMode,
     pub(crate) patience: Option<(Nanos, Fate)>,
     pub(crate) fail: bool,
+    /// Repetitions by the application.
+    pub(crate) retries: u32,
 }
 
 impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// Makes a call.
     pub(super) fn call(&mut self, calling: Calling) {
-        let Calling { line, waiter, pod, source, request, head, send, patience, fail } = calling;
+        let Calling { line, waiter, pod, source, request, head, send, patience, fail, retries } = calling;
         if let Some(root) = self.roots.get_mut(line.root) {
             root.open += 1;
         }
@@ -52,6 +54,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             partial: None,
             tls: None,
             fail,
+            again: (retries > 0).then_some(Again { pod, patience, left: retries }),
         });
         if let Some((after, fate)) = patience {
             self.queue.after(after, Event::Impatient(id, fate));
@@ -267,10 +270,39 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             Waiter::Job(job) => {
                 let good =
                     ending.response.as_ref().is_some_and(|r| r.status < 500) || ending.answer.is_some();
-                self.job_called(job, call.fail && !good);
+                match call.again.filter(|_| !good) {
+                    Some(again) => self.call_again(&call, job, again),
+                    None => self.job_called(job, call.fail && !good),
+                }
             }
         }
         self.close_activity(call.line.root);
+    }
+}
+
+impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
+    /// The application repeats a failed call, as a call of its own.
+    fn call_again(&mut self, failed: &Call, job: JobId, again: Again) {
+        let number = match self.roots.get_mut(failed.line.root) {
+            Some(root) => {
+                root.calls += 1;
+                root.calls
+            }
+            None => 0,
+        };
+        let key = mix(failed.line.key, u64::from(again.left) | 1 << 41);
+        self.call(Calling {
+            line: Lineage { call: number, key, ..failed.line },
+            waiter: Waiter::Job(job),
+            pod: again.pod,
+            source: None,
+            request: Arc::clone(&failed.request),
+            head: failed.head.clone(),
+            send: failed.send,
+            patience: again.patience,
+            fail: failed.fail,
+            retries: again.left - 1,
+        });
     }
 }
 

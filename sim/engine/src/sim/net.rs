@@ -155,10 +155,13 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     fn pod_port(&mut self, to: SocketAddr) -> Result<(Target, SocketAddr), ConnectError> {
         let Some(pod) = self.pod_at(to.ip()) else {
             let inside = self.world.internet.cluster_cidrs.iter().any(|c| c.contains(&to.ip()));
-            return if inside || !self.world.internet.answers {
-                Err(ConnectError::Unreachable)
-            } else {
-                Ok((Target::Internet, to))
+            if inside || !self.world.internet.answers {
+                return Err(ConnectError::Unreachable);
+            }
+            return match self.world.internet.connect {
+                ConnectMode::Refuse => Err(ConnectError::Refused),
+                ConnectMode::Drop => Err(ConnectError::Dropped),
+                ConnectMode::Accept => Ok((Target::Internet, to)),
             };
         };
         let Some(run) = self.pods.get(pod as usize) else { return Err(ConnectError::Unreachable) };

@@ -119,6 +119,17 @@ pub(crate) struct Call {
     pub(crate) partial: Option<(Response, Option<Answerer>)>,
     pub(crate) tls: Option<Result<TlsSession, Str>>,
     pub(crate) fail: bool,
+    /// How the application repeats the call when it fails.
+    pub(crate) again: Option<Again>,
+}
+
+/// A call that will be repeated.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Again {
+    pub(crate) pod: Option<PodIx>,
+    pub(crate) patience: Option<(Nanos, Fate)>,
+    /// Repetitions left, at least one.
+    pub(crate) left: u32,
 }
 
 /// What the bytes of a connection are, outermost TLS layer first.

@@ -185,6 +185,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             .and_then(|id| plan.world.pod(id))
             .and_then(|p| self.pod_names.get(&p.reference).copied());
         self.call(Calling {
+            retries: 0,
             line: Lineage { root, call: 0, shadow: false, key },
             waiter: Waiter::Traffic,
             pod,

@@ -53,6 +53,7 @@ fn answer(status: u16) -> Reply {
             status,
             headers: mesh_core::request::Headers::default(),
             body_bytes: 0,
+            body: Default::default(),
             grpc_status: None,
         },
         ..Reply::default()
@@ -168,7 +169,7 @@ fn parallel_calls_take_the_longest_of_them() {
         let target = |i: u8| Dial::Address((crate::fixture::web_ip(i), 8080).into());
         plan.traffic[0].mix[0].1.dial = target(0);
         let request = ClientRequest { dial: target(1), ..get("/", &[]) };
-        let call = Call { request, timeout_ns: None, fail: true };
+        let call = Call { request, timeout_ns: None, fail: true, retries: 0 };
         plan.behaviors = vec![
             Behavior { calls: vec![vec![call; k]], ..serving(1..=1, Law::Constant(0), None) },
             serving(2..=2, Law::Exponential(UNIT), None),

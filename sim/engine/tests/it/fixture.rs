@@ -387,8 +387,13 @@ pub(crate) fn webs(shape: &Shape, behavior: Behavior) -> Behavior {
 
 /// A plain answer.
 pub(crate) fn status(status: u16) -> Reply {
-    let action =
-        ReplyAction::Answer { status, headers: Headers::default(), body_bytes: 3, grpc_status: None };
+    let action = ReplyAction::Answer {
+        status,
+        headers: Headers::default(),
+        body_bytes: 3,
+        body: Default::default(),
+        grpc_status: None,
+    };
     Reply { action, ..Reply::default() }
 }
 

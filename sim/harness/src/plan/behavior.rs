@@ -29,6 +29,12 @@ pub fn behaviors(words: &[BehaviorWords], directory: &Directory, out: &mut Vec<D
     for one in words {
         let mut behavior = behavior(one, out);
         if is_internet(&one.workload) {
+            // Of the world outside only what becomes of connections is simulated.
+            let defaults = Behavior { connect: behavior.connect, ..Behavior::default() };
+            if format!("{behavior:?}") != format!("{defaults:?}") {
+                let message = "of `internet` only `connect` is simulated".to_owned();
+                out.push(Diagnostic::error(codes::CONTRADICTION, Stage::Schema, one.origin, message));
+            }
             all.internet = Some(behavior);
             continue;
         }
@@ -150,6 +156,7 @@ fn action(words: &ResponseWords, out: &mut Vec<Diagnostic>) -> ReplyAction {
         status: words.status.unwrap_or(200),
         headers,
         body_bytes: words.body_bytes.unwrap_or(default_bytes),
+        body: words.body.as_deref().unwrap_or_default().into(),
         grpc_status: words.grpc_status,
     }
 }
@@ -160,6 +167,7 @@ fn call(words: &CallWords, of: &BehaviorWords, out: &mut Vec<Diagnostic>) -> Opt
             request,
             timeout_ns: words.timeout.map(|d| d.0),
             fail: words.on_error != Some(OnErrorWord::Ignore),
+            retries: words.retries,
         }),
         Err(error) => {
             out.push(Diagnostic::error(codes::WRONG_TYPE, Stage::Schema, of.origin, error.to_string()));

@@ -1,0 +1,121 @@
+//! The command line as scripts see it: exit codes, streams, the same bytes whatever the threads.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn mesh_sim(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mesh-sim"))
+        .args(args)
+        .current_dir(root())
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .output()
+        .expect("the binary runs")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn the_first_command_predicts_the_canary() {
+    let output = mesh_sim(&["run", "scenarios/canary.yaml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = stdout(&output);
+    for part in ["safe-group", "90%", "risky-group", "10%", "EXPECT  4 of 4 passed", "canary.yaml:11:7"] {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
+}
+
+#[test]
+fn the_same_bytes_whatever_the_threads() {
+    let args = |threads: &'static str| {
+        [
+            "run",
+            "scenarios/canary.yaml",
+            "--runs",
+            "4",
+            "--duration",
+            "10s",
+            "-o",
+            "json",
+            "--threads",
+            threads,
+        ]
+    };
+    let one = mesh_sim(&args("1"));
+    let two = mesh_sim(&args("2"));
+    let again = mesh_sim(&args("1"));
+    assert!(!one.stdout.is_empty());
+    assert!(one.stdout == two.stdout, "threads change the bytes");
+    assert!(one.stdout == again.stdout, "a second process gives other bytes");
+}
+
+#[test]
+fn exit_codes_are_those_of_the_help() {
+    let cases: [(&[&str], i32); 7] = [
+        (&["run"], 2),
+        (&["nonsense"], 2),
+        (&["run", "does-not-exist.yaml"], 3),
+        (&["run", "policies/tgik/s3-5-mtls-on.yaml"], 4),
+        (&["lint"], 2),
+        (&["lint", "-q", "-f", "scenarios/meshes/fleetman/app.yaml"], 0),
+        (&["test", "scenarios/meshes"], 4),
+    ];
+    for (args, code) in cases {
+        let output = mesh_sim(args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn broken_input_is_listed_whole_and_leaves_stdout_alone() {
+    let dir = std::env::temp_dir().join(format!("mesh-sim-broken-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a directory");
+    let file = dir.join("two.yaml");
+    let text = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\nspec:\n  hosts: [a]\n  http:\n  - rout: []\n---\nfoo: [\n---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: b}\nspec: {host: b, trafficPolicy: {loadBalancer: {simple: ROUND}}}\n";
+    std::fs::write(&file, text).expect("a file");
+    let output = mesh_sim(&["lint", "-f", &file.display().to_string()]);
+    let _ = std::fs::remove_dir_all(&dir);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(output.stdout.is_empty(), "{}", stdout(&output));
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    for part in ["rout", "did you mean", "two.yaml:7", "two.yaml:9", "ROUND"] {
+        assert!(errors.contains(part), "no `{part}` in\n{errors}");
+    }
+}
+
+#[test]
+fn completions_and_the_manual_are_made() {
+    for args in [vec!["completions", "bash"], vec!["man"]] {
+        let output = mesh_sim(&args);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(stdout(&output).contains("mesh-sim"));
+    }
+}
+
+#[test]
+fn reports_are_written_beside_the_table() {
+    let dir = std::env::temp_dir().join(format!("mesh-sim-reports-{}", std::process::id()));
+    let path = |name: &str| format!("{}", dir.join(name).display());
+    let (svg, prom, log) = (path("g.svg"), path("m.prom"), path("access.log"));
+    let args = [
+        "run".to_owned(),
+        "scenarios/fleetman/s1-5-service-graph.yaml".to_owned(),
+        "-q".to_owned(),
+        format!("--report=svg={svg}"),
+        format!("--report=prom={prom}"),
+        format!("--report=access-log={log}"),
+    ];
+    let output = mesh_sim(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let read = |p: &str| std::fs::read_to_string(p).expect("the report");
+    assert!(read(&svg).starts_with("<svg"));
+    assert!(read(&prom).contains("istio_requests_total{"));
+    assert!(read(&log).contains("via_upstream"));
+    let _ = std::fs::remove_dir_all(&dir);
+}
