@@ -2,6 +2,8 @@
 
 mod completions;
 mod conformance;
+mod dump;
+mod explain;
 mod graph;
 mod init;
 mod inputs;
@@ -26,6 +28,7 @@ pub(crate) fn dispatch(cli: &Cli) -> Exit {
         Command::Init(args) => init::init(args, global),
         Command::Support(args) => support::support(args, global),
         Command::Schema(args) => schema::schema(args),
+        Command::Explain(args) => explain::explain(args, global),
         Command::Graph(args) => graph::graph(args, global),
         Command::Completions { shell } => completions::completions(*shell),
         Command::Man => completions::man(),

@@ -1,6 +1,6 @@
 //! Gates over kept requests: edges, counts, sequences, log lines, ejections, denials, windowed metrics.
 
-use mesh_engine::record::{Hop, RequestRecord, Side};
+use mesh_engine::record::{Hop, RequestRecord};
 use mesh_reports::outcome::Connection;
 
 use super::{Evidence, Finding, inside, shown};
@@ -38,7 +38,6 @@ pub(super) fn judge(words: &GateWords, evidence: &Evidence<'_>) -> Finding {
     if let Some(log) = &words.log {
         let count = requests(evidence.runs)
             .flat_map(|r| &r.hops)
-            .filter(|h| h.side != Side::Inbound)
             .filter(|h| pod_of(h, evidence).is_some_and(|p| refers(&log.proxy.value, &p, evidence)))
             .filter(|h| log.flags.as_ref().is_none_or(|f| has_flags(f, &h.flags.text())))
             .filter(|h| log.details.as_ref().is_none_or(|d| h.details.as_deref() == Some(d.as_str())))

@@ -71,7 +71,7 @@ fn row(
 /// Percentiles of the kept requests; the histogram's are only good to three digits.
 fn exact_latency(material: &Material<'_>, index: usize) -> Option<Latency> {
     let mut times: Vec<u64> = requests(material.runs)
-        .filter(|r| r.traffic as usize == index && (r.response.is_some() || r.answer.is_some()))
+        .filter(|r| r.traffic as usize == index)
         .map(|r| r.end_ns.saturating_sub(r.start_ns))
         .collect();
     (!times.is_empty()).then(|| latency(&mut times))

@@ -1,0 +1,127 @@
+//! `explain`: one request, every outcome, every hop; and what istiod would send to a proxy.
+
+use mesh_config::decode::Spanned;
+use mesh_config::source::Span;
+use mesh_harness::explain::explain as explained;
+use mesh_harness::format::client::{Client, GatewayClient, PodClient, WorkloadRef};
+use mesh_harness::format::request::{HeaderWords, Request, RequestWords};
+use mesh_harness::loaded::{LoadedMesh, MeshInput};
+use mesh_harness::plan::behavior::Behaviors;
+use mesh_harness::plan::traffic::{client_request, sender};
+
+use super::{dump, inputs, output};
+use crate::args::{ExplainArgs, Global, Output};
+use crate::diagnostics;
+use crate::exit::Exit;
+
+/// The command.
+pub(crate) fn explain(args: &ExplainArgs, global: &Global) -> Exit {
+    if args.manifests.filename.is_empty() {
+        anstream::eprintln!(
+            "error: explain needs manifests: mesh-sim explain -f k8s/ --from shop/frontend http://checkout:8080/pay"
+        );
+        return Exit::Usage;
+    }
+    let client = match args.from.as_deref().map(|from| client(from, args)) {
+        Some(Ok(client)) => Some(client),
+        Some(Err(why)) => {
+            anstream::eprintln!("error: --from: {why}");
+            return Exit::Usage;
+        }
+        None => None,
+    };
+    let read = inputs::read(&args.manifests, &[]);
+    let mut input = MeshInput { namespace: args.manifests.namespace.clone(), ..MeshInput::default() };
+    if let Some(client) = &client {
+        input.note_client(client);
+    }
+    let mesh = LoadedMesh::of_objects(read.sources, read.objects, &input, read.diagnostics);
+    diagnostics::show(&mesh.sources, &inputs::suppressed(mesh.diagnostics.clone(), global), global);
+    if mesh.has_errors() {
+        return Exit::Input;
+    }
+    if let (Some(proxy), Some(what)) = (&args.proxy, args.dump) {
+        return dump::dump(&mesh, proxy, what, global);
+    }
+    let (Some(client), [url]) = (client, args.target.as_slice()) else {
+        anstream::eprintln!("error: explain needs --from and one URL, or --proxy and --dump");
+        return Exit::Usage;
+    };
+    one(args, global, &mesh, client, url)
+}
+
+fn one(args: &ExplainArgs, global: &Global, mesh: &LoadedMesh, client: Client, url: &str) -> Exit {
+    let mut headers = HeaderWords::default();
+    for line in &args.header {
+        let Some((name, value)) = line.split_once(':') else {
+            anstream::eprintln!("error: -H {line}: write `name: value`");
+            return Exit::Usage;
+        };
+        headers.0.push((name.trim().to_owned(), value.trim().to_owned()));
+    }
+    let words = RequestWords {
+        method: Some(args.method.clone()),
+        url: Some(url.to_owned()),
+        headers,
+        ..RequestWords::default()
+    };
+    let client = Spanned { value: client, span: Span::NONE };
+    let sender = match sender(&client.value, client.span, &mesh.directory, &mesh.clients) {
+        Ok(sender) => sender,
+        Err(diagnostic) => {
+            let help = diagnostic.help.map(|h| format!(" ({h})")).unwrap_or_default();
+            anstream::eprintln!("error: {}{help}", diagnostic.message);
+            return Exit::Input;
+        }
+    };
+    let request = match client_request(&Request { words }, &sender, &mesh.directory) {
+        Ok(request) => request,
+        Err(why) => {
+            anstream::eprintln!("error: {why}");
+            return Exit::Usage;
+        }
+    };
+    let from = args.from.clone().unwrap_or_default();
+    match explained(mesh, &sender, &request, &Behaviors::default(), (format!("{} {url}", args.method), from))
+    {
+        Err(why) => {
+            anstream::eprintln!("error: {why}");
+            Exit::Input
+        }
+        Ok(explanation) => {
+            let unknown = explanation.outcomes.iter().any(|o| !o.outcome.unknown.is_empty());
+            let printed = match global.output.unwrap_or(Output::Table) {
+                Output::Json => output::stdout(&output::json(&explanation)),
+                Output::Yaml => output::stdout(&output::yaml(&explanation)),
+                Output::Table | Output::Wide => output::stdout(&explanation.text()),
+                other => {
+                    anstream::eprintln!("error: explain has no output {other:?}; it has table, json, yaml");
+                    return Exit::Usage;
+                }
+            };
+            if unknown && global.strict { printed.worst(Exit::Failed) } else { printed }
+        }
+    }
+}
+
+/// `NS/WORKLOAD`, `gateway:NS/NAME`, `pod:NS[/SERVICEACCOUNT]`.
+fn client(text: &str, args: &ExplainArgs) -> Result<Client, String> {
+    if let Some(gateway) = text.strip_prefix("gateway:") {
+        let source_ip = match args.source_ip.as_deref().map(str::parse) {
+            Some(Ok(ip)) => Some(ip),
+            Some(Err(_)) => return Err("--source-ip is no IP address".to_owned()),
+            None => None,
+        };
+        return Ok(Client::Gateway(GatewayClient { gateway: gateway.to_owned(), source_ip }));
+    }
+    if let Some(pod) = text.strip_prefix("pod:") {
+        let (namespace, account) = pod.split_once('/').unwrap_or((pod, "default"));
+        return Ok(Client::Pod(PodClient {
+            namespace: namespace.to_owned(),
+            service_account: account.to_owned(),
+            sidecar: Some(false),
+            ..PodClient::default()
+        }));
+    }
+    WorkloadRef::parse(text).map(Client::Workload).ok_or_else(|| format!("`{text}` is no client"))
+}
