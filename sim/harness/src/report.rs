@@ -156,8 +156,10 @@ pub fn workload_of(reference: &str) -> &str {
 
 /// A failed answer: 5xx, or none at all.
 pub(crate) fn failed(hop: &Hop) -> bool {
-    !matches!(hop.code, Some(code) if (100..500).contains(&code))
-        && !(hop.code.is_none() && hop.flags.text() == "-")
+    match hop.code {
+        Some(code) => !(100..500).contains(&code),
+        None => hop.flags.text() != "-",
+    }
 }
 
 /// Percentiles of unsorted durations in ns.
