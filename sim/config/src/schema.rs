@@ -21,7 +21,7 @@ use std::sync::OnceLock;
 
 pub use admission::{Webhook, admit};
 pub use rules::Rule;
-pub use support::{Unmodelled, unmodelled};
+pub use support::{Unmodelled, not_modelled, unmodelled};
 
 /// A kind and its versions.
 #[derive(Debug)]

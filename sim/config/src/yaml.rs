@@ -4,6 +4,7 @@
 //! the first document counts. This module does the same, so it recovers at the next `---` by construction.
 //! It knows nothing of Kubernetes objects (see `document`) and of typed fields (see `decode`).
 
+mod advice;
 mod build;
 #[cfg(test)]
 mod corpus;

@@ -1,6 +1,6 @@
 //! What mesh-sim does not model, found where it is used.
 
-use super::{Class, Field, Schema, Shape, kind};
+use super::{Class, Field, Kind, Schema, Shape, kind, kinds};
 use crate::diagnostic::{Diagnostic, Stage, codes};
 use crate::document::RawObject;
 use crate::source::Span;
@@ -38,6 +38,38 @@ pub fn unmodelled(object: &RawObject) -> Vec<Unmodelled> {
     out
 }
 
+/// Every kind and field path that exists but is not modelled, for `support`; the path of a whole kind is empty.
+pub fn not_modelled() -> Vec<(&'static Kind, String)> {
+    let mut out = Vec::new();
+    for kind in kinds() {
+        if kind.class == Class::Known {
+            out.push((kind, String::new()));
+            continue;
+        }
+        let mut paths = Vec::new();
+        known_paths(&kind.fields, "", &mut paths);
+        out.extend(paths.into_iter().map(|path| (kind, path)));
+    }
+    out
+}
+
+fn known_paths(fields: &'static [Field], path: &str, out: &mut Vec<String>) {
+    for field in fields {
+        let path = if path.is_empty() { field.name.to_owned() } else { format!("{path}.{}", field.name) };
+        if field.class == Class::Known {
+            out.push(path);
+            continue;
+        }
+        let mut schema = field.schema.resolve();
+        let mut path = path;
+        while let Shape::List(inner) | Shape::Map(inner) = &schema.shape {
+            path.push_str(if matches!(schema.shape, Shape::List(_)) { "[]" } else { ".*" });
+            schema = inner.resolve();
+        }
+        known_paths(schema.fields(), &path, out);
+    }
+}
+
 fn fields(node: &Node, known: &'static [Field], path: &str, out: &mut Vec<Unmodelled>) {
     for (key, value) in node.mapping().iter().filter(|(_, n)| !n.is_null()) {
         let Some(field) = known.iter().find(|f| f.name == key.text) else { continue };
@@ -63,5 +95,22 @@ fn inside(node: &Node, schema: &'static Schema, path: &str, out: &mut Vec<Unmode
         }
         (Value::Mapping(_), Shape::Object(known)) => fields(node, known, path, out),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_modelled_can_be_listed() {
+        let list: Vec<String> =
+            not_modelled().into_iter().map(|(kind, path)| format!("{} {path}", kind.name)).collect();
+        assert!(list.contains(&"EnvoyFilter ".to_owned()));
+        assert!(
+            list.contains(&"DestinationRule spec.subsets[].trafficPolicy.tls.caCrl".to_owned()),
+            "{list:?}"
+        );
+        assert!(!list.iter().any(|l| l.starts_with("AuthorizationPolicy")));
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::advice::advice;
 use super::node::{Document, Key, Node, Value};
 use super::number::Number;
 use super::parser::{self, Event};
@@ -25,7 +26,10 @@ pub(crate) fn parse_chunk(file: FileId, chunk: &Chunk<'_>) -> Result<Parsed, Err
     let parsed = parser::parse(chunk.text).map_err(|e| {
         let at = chunk.start + e.at.min(chunk.text.len());
         let code = if e.message == TOO_DEEP { codes::YAML_LIMIT } else { codes::YAML_SYNTAX };
-        Box::new(Diagnostic::error(code, Stage::Parse, span(file, at, at), e.message))
+        let help = advice(&e.message, chunk.text, e.at);
+        let mut d = Diagnostic::error(code, Stage::Parse, span(file, at, at), e.message);
+        d.help = help.map(str::to_owned);
+        Box::new(d)
     })?;
     let raw = RawTree::new(file, chunk.start, parsed.events)?;
     let mut builder =
@@ -78,7 +82,10 @@ impl RawTree {
                 Event::MappingStart { anchor } => (RawKind::Mapping(Vec::new()), anchor),
                 Event::Alias(name) => match anchors.get(&name) {
                     Some(&target) => (RawKind::Alias(target), None),
-                    None => return Err(syntax(at, format!("unknown anchor `{name}` referenced"))),
+                    None => {
+                        return Err(syntax(at, format!("unknown anchor `{name}` referenced"))
+                            .with_help("`*` begins an alias: put the value in quotes if it is text"));
+                    }
                 },
             };
             let index = tree.nodes.len();
