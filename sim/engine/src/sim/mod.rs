@@ -7,15 +7,19 @@
 //! Bytes travel as [`state::Up`] and [`state::Down`] events along connections; nothing calls across machines.
 
 mod admit;
+mod answer;
 mod app;
 mod arena;
 mod change;
 mod client;
 mod hop;
 mod http;
+mod job;
 mod mesh;
+mod mirror;
 mod net;
 mod pool;
+mod pooled;
 mod queue;
 mod router;
 mod state;

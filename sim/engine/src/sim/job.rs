@@ -1,0 +1,325 @@
+//! Jobs: requests inside an application, from the queue to the answer.
+
+use std::sync::Arc;
+
+use mesh_core::Str;
+use mesh_core::cx::{Draws, Purpose, Step, TraceSink};
+use mesh_core::ids::Nanos;
+use mesh_core::request::{Headers, Protocol};
+
+use super::answer::{echo, fixed, propagate};
+use super::app::SERVICE;
+use super::client::{Calling, head_of};
+use super::state::{Answerer, AppSide, CloseKind, ConnId, Down, ExchangeId, JobId, Lineage, Waiter};
+use super::{Event, Sim};
+use crate::draws::{At, Chance, mix};
+use crate::plan::{Law, Reply, ReplyAction, ReplyOrder, SendMode};
+use crate::record::{Fate, Response, TryAction};
+use crate::sample::sample;
+
+/// Which of several answers.
+const CHOICE: Purpose = Purpose::Other(2);
+/// How long a truncated answer lasts before its connection is reset (conformance/dynamic/README.md).
+const TRUNCATED_NS: Nanos = 20_000_000;
+
+impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
+    /// Which answer this request gets and how long it takes.
+    pub(super) fn plan_reply(&mut self, app: AppSide, exchange: ExchangeId, line: Lineage) -> (Reply, Nanos) {
+        let key = line.key;
+        let mut law = Law::Constant(1_000_000);
+        let mut reply = Reply::default();
+        if let Answerer::Pod(pod) = app.who
+            && let Some(run) = self.pods.get_mut(pod as usize)
+        {
+            law = run.behavior.service_time.clone();
+            let responses = &run.behavior.responses;
+            let n = responses.len();
+            let at = match run.behavior.order {
+                _ if n <= 1 => 0,
+                ReplyOrder::Cycle => (run.cycle % n as u64) as usize,
+                ReplyOrder::Weighted => {
+                    let mut total = 0;
+                    let ends: Vec<u64> = responses
+                        .iter()
+                        .map(|r| {
+                            total += r.weight;
+                            total
+                        })
+                        .collect();
+                    At { key, chance: &mut self.chance }.choose(CHOICE, &ends)
+                }
+            };
+            run.cycle += 1;
+            if let Some(r) = responses.get(at) {
+                reply = r.clone();
+            }
+        }
+        if let Some(own) = &reply.service_time {
+            law = own.clone();
+        }
+        let mut service = sample(&law, self.chance.draw(key, SERVICE));
+        if matches!(reply.action, ReplyAction::Echo)
+            && let Some(x) = self.exchanges.get(exchange)
+            && let Some(ms) = x.head.headers.first("x-echo-delay").and_then(|v| v.trim().parse::<u64>().ok())
+        {
+            service = service.saturating_add(ms.saturating_mul(1_000_000));
+        }
+        (reply, service)
+    }
+
+    /// Starts the job, queues it, or turns it away.
+    pub(super) fn queue_job(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(id) else { return };
+        let Answerer::Pod(pod) = job.who else {
+            self.start_job(id);
+            return;
+        };
+        let Some(run) = self.pods.get_mut(pod as usize) else { return };
+        let free = run.behavior.concurrency.is_none_or(|c| run.serving < c);
+        if free {
+            self.start_job(id);
+        } else if run.behavior.queue.is_some_and(|q| run.waiting.len() >= q as usize) {
+            run.rejected += 1;
+            let action = ReplyAction::Answer {
+                status: 503,
+                headers: Headers::default(),
+                body_bytes: 0,
+                body: Str::default(),
+                grpc_status: None,
+            };
+            if let Some(job) = self.jobs.get_mut(id) {
+                job.reply = Reply { action, ..Reply::default() };
+            }
+            self.finish_job(id);
+        } else {
+            run.waiting.push_back(id);
+            run.longest = run.longest.max(run.waiting.len() as u32);
+        }
+    }
+
+    fn start_job(&mut self, id: JobId) {
+        let now = self.queue.now();
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        job.serving = true;
+        let service = job.service_ns;
+        if let Answerer::Pod(pod) = job.who
+            && let Some(run) = self.pods.get_mut(pod as usize)
+        {
+            run.serving += 1;
+            run.requests += 1;
+            run.busy_ns += u128::from(service);
+            run.waited_ns += u128::from(now - job.arrived_ns);
+        }
+        self.queue.after(service, Event::Served(id));
+    }
+
+    /// The service time is over: calls, then the answer.
+    pub(super) fn served(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        let (who, step, line, exchange) = (job.who, job.step, job.line, job.exchange);
+        let group = match who {
+            Answerer::Pod(pod) => {
+                self.pods.get(pod as usize).and_then(|p| p.behavior.calls.get(step as usize).cloned())
+            }
+            Answerer::Internet => None,
+        };
+        let (Some(group), false) = (group, job.failed) else {
+            self.finish_job(id);
+            return;
+        };
+        job.step += 1;
+        job.out = group.len() as u32;
+        if group.is_empty() {
+            self.queue.after(0, Event::Served(id));
+            return;
+        }
+        let served = exchange.and_then(|x| self.exchanges.get(x)).map(|x| x.head.clone());
+        let Answerer::Pod(pod) = who else { return };
+        let keep =
+            self.pods.get(pod as usize).map(|p| p.behavior.propagate_headers.clone()).unwrap_or_default();
+        for (i, call) in group.iter().enumerate() {
+            let number = match self.roots.get_mut(line.root) {
+                Some(root) => {
+                    root.calls += 1;
+                    root.calls
+                }
+                None => 0,
+            };
+            let nested = Lineage {
+                call: number,
+                key: mix(line.key, u64::from(step) << 16 | i as u64 | 1 << 40),
+                ..line
+            };
+            let head = head_of(&call.request, 0).map(|head| match &served {
+                Some(from) => propagate(head, from, &keep),
+                None => head,
+            });
+            self.call(Calling {
+                line: nested,
+                waiter: Waiter::Job(id),
+                pod: Some(pod),
+                source: None,
+                request: Arc::new(call.request.clone()),
+                head,
+                send: SendMode::Whole,
+                patience: call.timeout_ns.map(|ns| (ns, Fate::Timeout)),
+                fail: call.fail,
+                retries: call.retries,
+            });
+        }
+    }
+
+    /// A call of the job has ended.
+    pub(super) fn job_called(&mut self, id: JobId, failed: bool) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        job.failed |= failed;
+        job.out = job.out.saturating_sub(1);
+        if job.out == 0 {
+            self.queue.after(0, Event::Served(id));
+        }
+    }
+
+    /// The answer leaves the application.
+    fn finish_job(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(id) else { return };
+        let (conn, exchange, line) = (job.conn, job.exchange, job.line);
+        let action = if job.failed {
+            ReplyAction::Answer {
+                status: 500,
+                headers: Headers::default(),
+                body_bytes: 3,
+                body: Str::default(),
+                grpc_status: None,
+            }
+        } else {
+            job.reply.action.clone()
+        };
+        let Some(x) = exchange.and_then(|e| self.exchanges.get(e)) else {
+            self.end_job(id, TryAction::Gone);
+            return;
+        };
+        let Some(exchange) = exchange else { return };
+        let head = Arc::clone(&x.head);
+        self.trace.step(|| Step::Note("the application answers".into()));
+        match action {
+            ReplyAction::Echo => match echo(&head) {
+                Some(response) => self.answer(id, exchange, conn, response),
+                None => self.break_off(id, conn, CloseKind::Rst, TryAction::Reset),
+            },
+            ReplyAction::Answer { status, headers, body_bytes, body, grpc_status } => {
+                let response = Response { body, ..fixed(&head, status, headers, body_bytes, grpc_status) };
+                self.answer(id, exchange, conn, response);
+            }
+            ReplyAction::Reset => self.break_off(id, conn, CloseKind::Rst, TryAction::Reset),
+            ReplyAction::Close => self.break_off(id, conn, CloseKind::Fin, TryAction::Close),
+            ReplyAction::ResetStream(refused) => {
+                if head.protocol == Protocol::Http2 {
+                    self.send_down(conn, Down::Reset(exchange, refused));
+                    self.end_job(id, TryAction::ResetStream);
+                } else {
+                    self.break_off(id, conn, CloseKind::Rst, TryAction::Reset);
+                }
+            }
+            ReplyAction::Hang => self.set_try(line, id, TryAction::Hang),
+            ReplyAction::Truncate => {
+                let mut response = fixed(&head, 200, Headers::default(), 103, None);
+                response.truncated = true;
+                response.body_bytes = 3;
+                if let Some(x) = self.exchanges.get_mut(exchange) {
+                    x.response = Some(response);
+                    x.answerer = Some(self.jobs.get(id).map_or(Answerer::Internet, |j| j.who));
+                }
+                self.send_down(conn, Down::Response(exchange));
+                self.queue.after(TRUNCATED_NS, Event::BreakOff(conn));
+                self.end_job(id, TryAction::Truncate);
+            }
+        }
+    }
+
+    fn answer(&mut self, id: JobId, exchange: ExchangeId, conn: ConnId, response: Response) {
+        let status = response.status;
+        let who = self.jobs.get(id).map_or(Answerer::Internet, |j| j.who);
+        if let Some(x) = self.exchanges.get_mut(exchange) {
+            x.response = Some(response);
+            x.answerer = Some(who);
+        }
+        self.send_down(conn, Down::Response(exchange));
+        self.end_job(id, TryAction::Status(status));
+    }
+
+    /// The application ends the connection instead of answering.
+    fn break_off(&mut self, id: JobId, conn: ConnId, kind: CloseKind, action: TryAction) {
+        self.end_job(id, action);
+        self.drop_server(conn, kind);
+    }
+
+    /// The reset that follows a truncated answer.
+    pub(super) fn late_reset(&mut self, conn: ConnId) {
+        self.drop_server(conn, CloseKind::Rst);
+    }
+
+    /// The peer left: the application works on, but nobody hears the answer.
+    pub(super) fn cut_job(&mut self, id: JobId) {
+        let now = self.queue.now();
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        job.exchange = None;
+        let (line, at) = (job.line, job.tried);
+        let hanging = matches!(job.reply.action, ReplyAction::Hang);
+        if let Some(at) = at
+            && let Some(t) = self.roots.get_mut(line.root).and_then(|r| r.tries.get_mut(at as usize))
+        {
+            t.cut_ns = Some(now);
+            if t.action == TryAction::Pending {
+                t.action = TryAction::Gone;
+            }
+        }
+        if hanging {
+            self.end_job(id, TryAction::Hang);
+        }
+    }
+
+    fn end_job(&mut self, id: JobId, action: TryAction) {
+        let Some(job) = self.jobs.remove(id) else { return };
+        let now = self.queue.now();
+        if let Some(conn) = self.conns.get_mut(job.conn) {
+            conn.jobs.retain(|j| *j != id);
+        }
+        if let Some(at) = job.tried
+            && let Some(t) = self.roots.get_mut(job.line.root).and_then(|r| r.tries.get_mut(at as usize))
+        {
+            if t.action == TryAction::Pending {
+                t.action = action;
+            }
+            if !matches!(t.action, TryAction::Gone | TryAction::Hang) {
+                t.done_ns = Some(now);
+            }
+        }
+        if let Answerer::Pod(pod) = job.who
+            && let Some(run) = self.pods.get_mut(pod as usize)
+        {
+            if job.serving {
+                run.serving = run.serving.saturating_sub(1);
+            } else {
+                run.waiting.retain(|j| *j != id);
+            }
+            let next = if run.behavior.concurrency.is_none_or(|c| run.serving < c) {
+                run.waiting.pop_front()
+            } else {
+                None
+            };
+            if let Some(next) = next {
+                self.start_job(next);
+            }
+        }
+        self.close_activity(job.line.root);
+    }
+
+    fn set_try(&mut self, line: Lineage, job: JobId, action: TryAction) {
+        let at = self.jobs.get(job).and_then(|j| j.tried);
+        if let Some(at) = at
+            && let Some(t) = self.roots.get_mut(line.root).and_then(|r| r.tries.get_mut(at as usize))
+        {
+            t.action = action;
+        }
+    }
+}

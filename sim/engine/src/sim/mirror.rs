@@ -1,0 +1,114 @@
+//! Mirror copies: sent once per request beside its first attempt, answered by nobody (semantics: envoy-routing 3.9).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use mesh_core::Str;
+use mesh_core::cx::TraceSink;
+use mesh_core::decide;
+use mesh_core::ids::HostId;
+use mesh_core::ir::UpstreamProtocol;
+use mesh_core::request::{Protocol, RequestHead};
+use mesh_core::upstream::{PickContext, UpstreamEvent};
+
+use super::Sim;
+use super::mesh::cluster_of;
+use super::pool::{PoolKey, Ticket};
+use super::router::forward_of;
+use super::state::{Caller, ClusterIx, Lineage, RootId, StreamId};
+use crate::draws::{At, Chance, mix};
+
+impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
+    /// Sends the copies of the mirror policies that fired (semantics: envoy-routing 3.9).
+    pub(super) fn mirror(&mut self, id: StreamId, mirrors: u64) {
+        let Some(stream) = self.streams.get(id) else { return };
+        let Some(forward) = forward_of(stream) else { return };
+        let (proxy, side) = (stream.side.proxy, Arc::clone(&stream.side));
+        // After request mutation: with a host that could not be picked there is still a finished head.
+        let copy = stream.sent.clone().unwrap_or_else(|| Arc::new(stream.head.clone()));
+        let base = stream.line;
+        let fired: Vec<(usize, Str)> = forward
+            .mirrors
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| *i < 64 && mirrors >> i & 1 == 1)
+            .map(|(i, m)| (i, m.cluster.clone()))
+            .collect();
+        for (i, name) in fired {
+            let Some(cluster) = side.snapshot.cluster_by_name(&name) else { continue };
+            let Some(ix) = self.cluster_ix(proxy, &side.snapshot, cluster) else { continue };
+            let line = Lineage { shadow: true, key: mix(base.key, 0x200 + i as u64), ..base };
+            let mut head: RequestHead = copy.as_ref().clone();
+            head.headers.set("x-envoy-internal", "true");
+            let own = self
+                .proxies
+                .get(proxy as usize)
+                .and_then(|p| self.pods.get(p.pod as usize))
+                .map(|p| p.pod.ip);
+            if let Some(own) = own {
+                let xff = match head.headers.first("x-forwarded-for") {
+                    Some(before) => format!("{before},{own}"),
+                    None => own.to_string(),
+                };
+                head.headers.set("x-forwarded-for", &xff);
+            }
+            self.send_copy(ix, head, line, side.istio_alpn, side.connection.destination);
+        }
+    }
+
+    fn send_copy(
+        &mut self,
+        ix: ClusterIx,
+        mut head: RequestHead,
+        line: Lineage,
+        istio_alpn: bool,
+        original_dst: SocketAddr,
+    ) {
+        let now = self.queue.now();
+        let Some(run) = self.clusters.get_mut(ix as usize) else { return };
+        let (snapshot, cluster) = run.config();
+        let cluster = cluster_of(&snapshot, cluster);
+        let context =
+            PickContext { hash: None, attempt: 1, tried: &[], retry: None, original_dst: Some(original_dst) };
+        let mut draws = At { key: line.key, chance: &mut self.chance };
+        let Some(host) = run.state.pick(cluster, &context, now, &mut draws) else { return };
+        let istio = run.state.host(host).is_some_and(|h| h.tls_mode_istio);
+        let Some(proxy) = self.proxies.get(run.proxy as usize) else { return };
+        let protocol = match cluster.protocol {
+            UpstreamProtocol::Http2 => Protocol::Http2,
+            UpstreamProtocol::Downstream if head.protocol == Protocol::Http2 => Protocol::Http2,
+            _ => Protocol::Http11,
+        };
+        head.protocol = protocol;
+        let hello = decide::client_hello(
+            cluster,
+            istio,
+            istio_alpn,
+            Some(protocol),
+            head.authority.as_deref(),
+            &proxy.identity,
+        );
+        let missing = decide::missing_client_secret(cluster, istio).is_some();
+        if let Some(root) = self.roots.get_mut(line.root) {
+            root.open += 1;
+        }
+        let ticket = Ticket { caller: Caller::Mirror(ix, host), line, head: Arc::new(head), complete: true };
+        self.tally.attempt(ix, host);
+        let pool = self.pool_of(PoolKey { cluster: ix, host, protocol, hello, missing });
+        self.pool_request(pool, ticket);
+    }
+
+    /// A mirror copy is over; only the detector of its cluster cares.
+    pub(super) fn copy_done(
+        &mut self,
+        root: RootId,
+        ix: ClusterIx,
+        host: HostId,
+        event: Option<UpstreamEvent>,
+    ) {
+        if let Some(event) = event {
+            self.host_event(ix, host, event, u64::from(ix));
+        }
+        self.close_activity(root);
+    }
+}
