@@ -147,10 +147,6 @@ pub(crate) enum Command {
     /// Static checks: everything a cluster would refuse, warn about, or silently not do.
     #[command(alias = "analyze")]
     Lint(LintArgs),
-    /// Callers × services: verdict, mTLS, deciding policy; and who breaks under STRICT or default-deny.
-    Matrix(MatrixArgs),
-    /// Outcomes of two configurations: gained, lost, rerouted, re-weighted, newly plaintext or denied.
-    Diff(DiffArgs),
     /// The service graph of a mesh or of a run.
     Graph(GraphArgs),
     /// Judge predictions against recorded answers of a real mesh.
@@ -204,9 +200,9 @@ pub(crate) struct TestArgs {
 /// `explain`
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// URL of the request, optionally after a scenario file.
-    #[arg(value_name = "[SCENARIO] URL")]
-    pub(crate) target: Vec<String>,
+    /// URL of the request: `http://HOST[:PORT]/PATH`, or `tcp://HOST:PORT`.
+    #[arg(value_name = "URL")]
+    pub(crate) target: Option<String>,
     #[command(flatten)]
     pub(crate) manifests: Manifests,
     /// Client: `NS/WORKLOAD`, `gateway:NS/NAME`, or `pod:NS[/SERVICEACCOUNT]` for a pod without sidecar.
@@ -221,12 +217,6 @@ pub(crate) struct ExplainArgs {
     /// Header line `name: value`; repeat.
     #[arg(short = 'H', long = "header", value_name = "LINE")]
     pub(crate) header: Vec<String>,
-    /// With a scenario: replay request number N of the run (of `--traffic`, else the first).
-    #[arg(short = 'N', long = "number", value_name = "N")]
-    pub(crate) number: Option<u64>,
-    /// Traffic of the scenario.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) traffic: Option<String>,
     /// The proxy whose configuration `--dump` shows (`NS/WORKLOAD`).
     #[arg(long, value_name = "NS/WORKLOAD")]
     pub(crate) proxy: Option<String>,
@@ -273,40 +263,6 @@ pub(crate) enum FailOn {
     Never,
 }
 
-/// `matrix`
-#[derive(Debug, Args)]
-pub(crate) struct MatrixArgs {
-    #[command(flatten)]
-    pub(crate) manifests: Manifests,
-    /// Who would break: `strict` (`strict=NS`, `strict=NS/WORKLOAD`) or `default-deny` (`default-deny=NS`).
-    #[arg(long, value_name = "CHANGE")]
-    pub(crate) what_if: Option<String>,
-    /// Path of the probe requests.
-    #[arg(long, default_value = "/", value_name = "PATH")]
-    pub(crate) path: String,
-    /// Method of the probe requests.
-    #[arg(long, default_value = "GET", value_name = "METHOD")]
-    pub(crate) method: String,
-}
-
-/// `diff`
-#[derive(Debug, Args)]
-pub(crate) struct DiffArgs {
-    /// Configuration before: file, directory or `git:REV:PATH`.
-    pub(crate) base: String,
-    /// Configuration after.
-    pub(crate) head: String,
-    /// Manifests both sides share (workloads, services).
-    #[command(flatten)]
-    pub(crate) manifests: Manifests,
-    /// Intended kinds of difference: rerouted, re-weighted, denied, allowed, plaintext …
-    #[arg(long, value_name = "CLASS")]
-    pub(crate) allow: Vec<String>,
-    /// Witnesses shown per kind.
-    #[arg(long, default_value_t = 5, value_name = "N")]
-    pub(crate) witnesses: usize,
-}
-
 /// `graph`
 #[derive(Debug, Args)]
 pub(crate) struct GraphArgs {
@@ -331,7 +287,7 @@ pub(crate) struct ConformanceArgs {
     /// Only this case.
     #[arg(long, value_name = "ID")]
     pub(crate) case: Option<String>,
-    /// Which judges: recorded requests, behaviour over time, translation (xds.json.gz), admission, Istio's own tests.
+    /// Which judges; default: both.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "JUDGE")]
     pub(crate) judge: Vec<Judge>,
 }
@@ -343,12 +299,6 @@ pub(crate) enum Judge {
     Requests,
     /// `dynamic/`
     Dynamic,
-    /// `xds.json.gz`
-    Translation,
-    /// `admission/`
-    Admission,
-    /// Unpacked Istio tests.
-    IstioTests,
 }
 
 /// `init`

@@ -4,7 +4,7 @@ use mesh_harness::conformance::{Selection, case, dynamic, predictor, run};
 use mesh_reports::conformance::ConformanceReport;
 
 use super::output;
-use crate::args::{ConformanceArgs, Global, Output};
+use crate::args::{ConformanceArgs, Global, Judge, Output};
 use crate::exit::Exit;
 use crate::progress::Progress;
 
@@ -19,12 +19,16 @@ pub(crate) fn conformance(args: &ConformanceArgs, global: &Global) -> Exit {
     };
     let selection = Selection { mesh: args.mesh.clone(), case: args.case.clone() };
     let progress = Progress::start("judging recorded requests", global);
-    let mut report = run(&corpus, &selection, |mesh| {
-        let loaded = predictor::load(mesh)?;
-        Ok(move |case: &case::Case| predictor::predict_case(&loaded, case))
-    });
+    let wanted = |judge: Judge| args.judge.is_empty() || args.judge.contains(&judge);
+    let mut report = ConformanceReport::default();
+    if wanted(Judge::Requests) {
+        report = run(&corpus, &selection, |mesh| {
+            let loaded = predictor::load(mesh)?;
+            Ok(move |case: &case::Case| predictor::predict_case(&loaded, case))
+        });
+    }
     let over_time = args.dir.join("dynamic");
-    if over_time.is_dir() && args.mesh.as_deref().is_none_or(|m| m == "dynamic") {
+    if wanted(Judge::Dynamic) && over_time.is_dir() && args.mesh.as_deref().is_none_or(|m| m == "dynamic") {
         match dynamic::read(&over_time) {
             Ok(mut recordings) => {
                 recordings.retain(|r| args.case.as_ref().is_none_or(|c| *c == r.name));

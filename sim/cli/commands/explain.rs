@@ -43,7 +43,7 @@ pub(crate) fn explain(args: &ExplainArgs, global: &Global) -> Exit {
     if let (Some(proxy), Some(what)) = (&args.proxy, args.dump) {
         return dump::dump(&mesh, proxy, what, global);
     }
-    let (Some(client), [url]) = (client, args.target.as_slice()) else {
+    let (Some(client), Some(url)) = (client, args.target.as_deref()) else {
         anstream::eprintln!("error: explain needs --from and one URL, or --proxy and --dump");
         return Exit::Usage;
     };

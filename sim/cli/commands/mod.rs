@@ -32,6 +32,5 @@ pub(crate) fn dispatch(cli: &Cli) -> Exit {
         Command::Graph(args) => graph::graph(args, global),
         Command::Completions { shell } => completions::completions(*shell),
         Command::Man => completions::man(),
-        _ => Exit::Internal,
     }
 }
