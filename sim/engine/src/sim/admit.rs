@@ -48,10 +48,18 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             self.closed_by_client(id, CloseKind::Fin);
             return;
         }
-        let connection = seen(conn);
-        let line = conn.line;
         let Some(run) = self.proxies.get(proxy as usize) else { return };
         let snapshot = Arc::clone(&run.snapshot);
+        if self.bare
+            && let Some(known) =
+                self.memo.landing(proxy, &snapshot, &conn.content, conn.destination, conn.source.ip())
+        {
+            conn.server = Server::Http(Arc::clone(&known));
+            self.http_bytes(id, &known, up);
+            return;
+        }
+        let connection = seen(conn);
+        let line = conn.line;
         let direction =
             if side == Side::Inbound { TrafficDirection::Inbound } else { TrafficDirection::Outbound };
         let name = run.name.clone();
@@ -102,7 +110,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         match &filter_chain.terminal {
             Terminal::Http(hcm) => {
                 let istio_alpn = hcm.http_filters.iter().any(|f| matches!(f, HttpFilter::IstioAlpn));
-                let http = Arc::new(HttpSide {
+                let mut http = HttpSide {
                     proxy,
                     side,
                     chain,
@@ -111,7 +119,18 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                     tls: session.is_some(),
                     istio_alpn,
                     snapshot: Arc::clone(&snapshot),
-                });
+                    place: None,
+                };
+                let content = Arc::clone(&conn.content);
+                if self.bare {
+                    http.place = self.memo.place(&http);
+                }
+                let http = Arc::new(http);
+                let repeats = http.place.is_some() && side == Side::Outbound && session.is_none();
+                if repeats && is_untainted(&snapshot, chain) {
+                    self.memo.land(&content, &http);
+                }
+                let Some(conn) = self.conns.get_mut(id) else { return };
                 conn.server = Server::Http(Arc::clone(&http));
                 match (session, up) {
                     (Some(session), Up::Hello(0)) => self.greet(id, session),
@@ -329,6 +348,13 @@ pub(super) fn seen_sni(snapshot: &Snapshot, id: ListenerId, connection: &Connect
         return None;
     }
     connection.tls.as_ref()?.sni.as_ref().map(|sni| Str::from(sni.to_ascii_lowercase()))
+}
+
+/// Nothing on the way to the chain is unmodelled.
+fn is_untainted(snapshot: &Snapshot, chain: ChainId) -> bool {
+    snapshot.taints.is_empty()
+        && snapshot.listeners.get(chain.listener.index()).is_some_and(|l| l.taints.is_empty())
+        && snapshot.filter_chain(chain).is_some_and(|c| c.taints.is_empty())
 }
 
 /// The name of a listener.

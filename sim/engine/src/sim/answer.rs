@@ -5,22 +5,27 @@ use std::sync::Arc;
 use mesh_core::Str;
 use mesh_core::request::{Headers, Protocol, RequestHead};
 
+use super::memo::HeadClass;
 use crate::record::Response;
 
 /// Copies headers of the served request to a call.
-pub(super) fn propagate(head: Arc<RequestHead>, from: &RequestHead, keep: &[Str]) -> Arc<RequestHead> {
-    let copied: Vec<(Str, Str)> =
-        from.headers.0.iter().filter(|(n, _)| keep.contains(n) && !head.headers.has(n)).cloned().collect();
-    if copied.is_empty() {
-        return head;
+pub(super) fn propagate(
+    head: Arc<RequestHead>,
+    class: HeadClass,
+    from: &RequestHead,
+    keep: &[Str],
+) -> (Arc<RequestHead>, HeadClass) {
+    let lines = || from.headers.0.iter().filter(|(n, _)| keep.contains(n) && !head.headers.has(n));
+    if lines().next().is_none() {
+        return (head, class);
     }
-    let mut head = head.as_ref().clone();
-    head.headers.0.extend(copied);
-    Arc::new(head)
+    let mut copy = head.as_ref().clone();
+    copy.headers.0.extend(lines().cloned());
+    (Arc::new(copy), HeadClass::UNIQUE)
 }
 
 /// The recorder's application; `None` = it resets the connection.
-pub(super) fn echo(head: &RequestHead) -> Option<Response> {
+pub(super) fn echo(head: &RequestHead, bare: bool) -> Option<Response> {
     if head.headers.first("x-echo-reset").is_some_and(|v| v.trim() == "1") {
         return None;
     }
@@ -31,20 +36,21 @@ pub(super) fn echo(head: &RequestHead) -> Option<Response> {
             extra.append(&name.trim().to_ascii_lowercase(), value.trim());
         }
     }
-    Some(fixed(head, status, extra, 100, None))
+    Some(fixed(head, status, extra, 100, None, bare))
 }
 
-/// An answer with this status.
+/// An answer with this status; a `bare` one has no headers but those asked for.
 pub(super) fn fixed(
     head: &RequestHead,
     status: u16,
     extra: Headers,
     body_bytes: u64,
     grpc_status: Option<u32>,
+    bare: bool,
 ) -> Response {
     let mut headers = Headers::default();
     let grpc = head.is_grpc();
-    if !extra.has("content-type") {
+    if !bare && !extra.has("content-type") {
         headers.append("content-type", if grpc { "application/grpc" } else { "application/json" });
     }
     headers.0.extend(extra.0);

@@ -57,7 +57,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     pub(super) fn set_behavior(&mut self, pod: u32, change: impl FnOnce(&mut Behavior), restart: bool) {
         let Some(run) = self.pods.get_mut(pod as usize) else { return };
         let before = run.behavior.connect;
-        change(&mut run.behavior);
+        change(Arc::make_mut(&mut run.behavior));
         if restart {
             run.cycle = 0;
         }

@@ -6,18 +6,19 @@ use std::sync::Arc;
 use mesh_core::Str;
 use mesh_core::cx::{Step, TraceSink};
 use mesh_core::ids::Nanos;
-use mesh_core::request::{FirstBytes, RequestHead};
-use mesh_core::tls::ClientHello;
+use mesh_core::request::RequestHead;
 
+use super::memo::HeadClass;
 use super::net::{Dialing, Place};
 use super::state::{
-    Again, Answerer, Call, CallId, Caller, ClientEnd, CloseKind, ConnId, ConnectError, Content, Down,
-    Exchange, ExchangeId, JobId, Lineage, Owner, PodIx, Up, Waiter, Worker,
+    Again, Answerer, Call, CallId, Caller, ClientEnd, CloseKind, ConnId, ConnectError, Down, Exchange,
+    ExchangeId, JobId, Lineage, Owner, PodIx, Up, Waiter, Worker,
 };
+use super::template::Template;
 use super::words;
 use super::{Event, Sim};
 use crate::draws::{Chance, mix};
-use crate::plan::{ClientRequest, Dial, Payload, SendMode};
+use crate::plan::{Dial, Payload, SendMode};
 use crate::record::{Fate, Response};
 use crate::wire::{self, Wire};
 
@@ -27,8 +28,8 @@ pub(crate) struct Calling {
     pub(crate) waiter: Waiter,
     pub(crate) pod: Option<PodIx>,
     pub(crate) source: Option<IpAddr>,
-    pub(crate) request: Arc<ClientRequest>,
-    pub(crate) head: Option<Arc<RequestHead>>,
+    pub(crate) template: Arc<Template>,
+    pub(crate) head: Option<(Arc<RequestHead>, HeadClass)>,
     pub(crate) send: SendMode,
     pub(crate) patience: Option<(Nanos, Fate)>,
     pub(crate) fail: bool,
@@ -39,14 +40,14 @@ pub(crate) struct Calling {
 impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// Makes a call.
     pub(super) fn call(&mut self, calling: Calling) {
-        let Calling { line, waiter, pod, source, request, head, send, patience, fail, retries } = calling;
+        let Calling { line, waiter, pod, source, template, head, send, patience, fail, retries } = calling;
         if let Some(root) = self.roots.get_mut(line.root) {
             root.open += 1;
         }
         let id = self.calls.insert(Call {
             line,
             waiter,
-            request: Arc::clone(&request),
+            template: Arc::clone(&template),
             head,
             send,
             conn: None,
@@ -64,7 +65,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         // An ephemeral port, stable per call (hashes over the source address must be reproducible).
         let port = 32_768 + (line.key % 28_000) as u16;
         let namespace = from.map_or_else(|| Str::from("default"), |p| p.pod.namespace.clone());
-        let destination = match &request.dial {
+        let destination = match &template.request.dial {
             Dial::Address(to) => Some(*to),
             Dial::Name(name, port) => {
                 let found = self.resolve(&namespace, name);
@@ -79,7 +80,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             self.call_connect_failed(id, ConnectError::Refused);
             return;
         };
-        let content = Arc::new(content_of(&request));
+        let content = Arc::clone(&template.content);
         let place = pod.map_or(Place::Outside, Place::App);
         let source = SocketAddr::new(ip, port);
         let conn = self.dial(Dialing { place, source, destination, content, owner: Owner::Call(id), line });
@@ -104,7 +105,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             self.hang_up(conn, CloseKind::Fin);
             return;
         };
-        if call.request.tls.is_some() {
+        if call.template.request.tls.is_some() {
             self.send_up(conn, Up::Hello(0));
         } else {
             self.send_payload(id, conn);
@@ -113,19 +114,20 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
 
     fn send_payload(&mut self, id: CallId, conn: ConnId) {
         let Some(call) = self.calls.get(id) else { return };
-        let up = match (&call.request.payload, call.send) {
+        let up = match (&call.template.request.payload, call.send) {
             (_, SendMode::HalfHeaders) => Up::Partial,
             (Payload::Raw(text), _) if call.head.is_none() => match wire::read(text) {
                 Wire::Preface => Up::Partial,
                 _ => Up::Raw(text.clone()),
             },
             (_, send) => {
-                let Some(head) = call.head.clone() else { return };
+                let Some((head, class)) = call.head.clone() else { return };
                 let line = call.line;
                 let exchange = self.exchanges.insert(Exchange {
                     line,
                     caller: Caller::Call,
                     head,
+                    class,
                     complete: send == SendMode::Whole,
                     worker: Worker::Nobody,
                     response: None,
@@ -223,7 +225,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let Some(call) = self.calls.get_mut(id) else { return };
         call.conn = None;
         // After a handshake every abnormal end looks like a reset (conformance/README.md).
-        let secure = call.request.tls.is_some();
+        let secure = call.template.request.tls.is_some();
         let mut ending =
             Ending::bare(if kind == CloseKind::Fin && !secure { Fate::Closed } else { Fate::Reset });
         if kind == CloseKind::Either {
@@ -296,7 +298,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             waiter: Waiter::Job(job),
             pod: again.pod,
             source: None,
-            request: Arc::clone(&failed.request),
+            template: Arc::clone(&failed.template),
             head: failed.head.clone(),
             send: failed.send,
             patience: again.patience,
@@ -319,58 +321,4 @@ impl Ending {
     fn bare(fate: Fate) -> Self {
         Ending { fate, fate_also: None, response: None, answer: None, workload: None }
     }
-}
-
-/// The layers and bytes of a request.
-fn content_of(request: &ClientRequest) -> Content {
-    let layers = request
-        .tls
-        .iter()
-        .map(|t| {
-            Arc::new(ClientHello {
-                sni: t.sni.clone(),
-                alpn: t.alpn.clone(),
-                certificate: t.certificate.clone(),
-                validation: t.validation.clone(),
-            })
-        })
-        .collect();
-    let bytes = match &request.payload {
-        Payload::Http(http) => FirstBytes::Http(http.protocol),
-        Payload::Raw(text) => wire::first_bytes(text),
-    };
-    Content { layers, bytes }
-}
-
-/// The head a request template amounts to, `${n}` filled in.
-pub(super) fn head_of(request: &ClientRequest, number: u64) -> Option<Arc<RequestHead>> {
-    let http = match &request.payload {
-        Payload::Http(http) => http,
-        Payload::Raw(text) => {
-            return match wire::read(text) {
-                Wire::Request(head) => Some(Arc::new(head)),
-                Wire::Preface | Wire::Other => None,
-            };
-        }
-    };
-    let fill = |text: &Str| {
-        if text.contains("${n}") {
-            Str::from(text.replace("${n}", &number.to_string()))
-        } else {
-            text.clone()
-        }
-    };
-    let mut headers = http.headers.clone();
-    for (_, value) in &mut headers.0 {
-        *value = fill(value);
-    }
-    Some(Arc::new(RequestHead {
-        method: http.method.clone(),
-        scheme: http.scheme.clone(),
-        authority: http.authority.as_ref().map(fill),
-        path: fill(&http.path),
-        protocol: http.protocol,
-        headers,
-        body_bytes: http.body_bytes,
-    }))
 }

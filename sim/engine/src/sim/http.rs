@@ -146,7 +146,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let mut line = x.line;
         let proxy_key = self.proxies.get(side.proxy as usize).map_or(0, |p| p.key);
         line.key = mix(line.key, proxy_key ^ side.side as u64);
-        let complete = x.complete;
+        let (complete, class) = (x.complete, x.class);
         let mut head: RequestHead = x.head.as_ref().clone();
         let now = self.queue.now();
         let tokens = Arc::clone(&self.plan.tokens);
@@ -169,6 +169,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             conn: id,
             exchange,
             head,
+            class,
             sent: None,
             decision,
             start_ns: now,

@@ -9,11 +9,13 @@ use mesh_core::request::{Headers, Protocol};
 
 use super::answer::{echo, fixed, propagate};
 use super::app::SERVICE;
-use super::client::{Calling, head_of};
-use super::state::{Answerer, AppSide, CloseKind, ConnId, Down, ExchangeId, JobId, Lineage, Waiter};
+use super::client::Calling;
+use super::state::{
+    Answerer, AppSide, CloseKind, ConnId, Down, ExchangeId, JobId, JobReply, Lineage, Waiter,
+};
 use super::{Event, Sim};
 use crate::draws::{At, Chance, mix};
-use crate::plan::{Law, Reply, ReplyAction, ReplyOrder, SendMode};
+use crate::plan::{Law, ReplyAction, ReplyOrder, SendMode};
 use crate::record::{Fate, Response, TryAction};
 use crate::sample::sample;
 
@@ -24,41 +26,54 @@ const TRUNCATED_NS: Nanos = 20_000_000;
 
 impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// Which answer this request gets and how long it takes.
-    pub(super) fn plan_reply(&mut self, app: AppSide, exchange: ExchangeId, line: Lineage) -> (Reply, Nanos) {
+    pub(super) fn plan_reply(
+        &mut self,
+        app: AppSide,
+        exchange: ExchangeId,
+        line: Lineage,
+    ) -> (JobReply, Nanos) {
         let key = line.key;
-        let mut law = Law::Constant(1_000_000);
-        let mut reply = Reply::default();
-        if let Answerer::Pod(pod) = app.who
-            && let Some(run) = self.pods.get_mut(pod as usize)
-        {
-            law = run.behavior.service_time.clone();
-            let responses = &run.behavior.responses;
-            let n = responses.len();
-            let at = match run.behavior.order {
-                _ if n <= 1 => 0,
-                ReplyOrder::Cycle => (run.cycle % n as u64) as usize,
-                ReplyOrder::Weighted => {
-                    let mut total = 0;
-                    let ends: Vec<u64> = responses
-                        .iter()
-                        .map(|r| {
-                            total += r.weight;
-                            total
-                        })
-                        .collect();
-                    At { key, chance: &mut self.chance }.choose(CHOICE, &ends)
-                }
-            };
-            run.cycle += 1;
-            if let Some(r) = responses.get(at) {
-                reply = r.clone();
+        let default = Law::Constant(1_000_000);
+        let behavior = match app.who {
+            Answerer::Pod(pod) => self.pods.get_mut(pod as usize).map(|run| {
+                run.cycle += 1;
+                (Arc::clone(&run.behavior), run.cycle - 1)
+            }),
+            Answerer::Internet => None,
+        };
+        let Some((behavior, turn)) = behavior else {
+            return self.timed(JobReply::Echo, &default, exchange, key);
+        };
+        let n = behavior.responses.len();
+        let at = match behavior.order {
+            _ if n <= 1 => 0,
+            ReplyOrder::Cycle => (turn % n as u64) as usize,
+            ReplyOrder::Weighted => {
+                let mut total = 0;
+                let ends: Vec<u64> = behavior
+                    .responses
+                    .iter()
+                    .map(|r| {
+                        total += r.weight;
+                        total
+                    })
+                    .collect();
+                At { key, chance: &mut self.chance }.choose(CHOICE, &ends)
+            }
+        };
+        match behavior.responses.get(at) {
+            None => self.timed(JobReply::Echo, &behavior.service_time, exchange, key),
+            Some(reply) => {
+                let law = reply.service_time.as_ref().unwrap_or(&behavior.service_time);
+                self.timed(JobReply::Planned(Arc::clone(&behavior), at), law, exchange, key)
             }
         }
-        if let Some(own) = &reply.service_time {
-            law = own.clone();
-        }
-        let mut service = sample(&law, self.chance.draw(key, SERVICE));
-        if matches!(reply.action, ReplyAction::Echo)
+    }
+
+    /// The time an answer takes; an echo may be asked to take longer.
+    fn timed(&mut self, reply: JobReply, law: &Law, exchange: ExchangeId, key: u64) -> (JobReply, Nanos) {
+        let mut service = sample(law, self.chance.draw(key, SERVICE));
+        if matches!(reply.action(), ReplyAction::Echo)
             && let Some(x) = self.exchanges.get(exchange)
             && let Some(ms) = x.head.headers.first("x-echo-delay").and_then(|v| v.trim().parse::<u64>().ok())
         {
@@ -80,15 +95,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             self.start_job(id);
         } else if run.behavior.queue.is_some_and(|q| run.waiting.len() >= q as usize) {
             run.rejected += 1;
-            let action = ReplyAction::Answer {
-                status: 503,
-                headers: Headers::default(),
-                body_bytes: 0,
-                body: Str::default(),
-                grpc_status: None,
-            };
             if let Some(job) = self.jobs.get_mut(id) {
-                job.reply = Reply { action, ..Reply::default() };
+                job.reply = JobReply::Rejected;
             }
             self.finish_job(id);
         } else {
@@ -117,12 +125,11 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     pub(super) fn served(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(id) else { return };
         let (who, step, line, exchange) = (job.who, job.step, job.line, job.exchange);
-        let group = match who {
-            Answerer::Pod(pod) => {
-                self.pods.get(pod as usize).and_then(|p| p.behavior.calls.get(step as usize).cloned())
-            }
+        let calls = match who {
+            Answerer::Pod(pod) => self.pods.get(pod as usize).map(|p| Arc::clone(&p.calls)),
             Answerer::Internet => None,
         };
+        let group = calls.as_ref().and_then(|c| c.get(step as usize));
         let (Some(group), false) = (group, job.failed) else {
             self.finish_job(id);
             return;
@@ -150,16 +157,16 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                 key: mix(line.key, u64::from(step) << 16 | i as u64 | 1 << 40),
                 ..line
             };
-            let head = head_of(&call.request, 0).map(|head| match &served {
-                Some(from) => propagate(head, from, &keep),
-                None => head,
+            let head = call.template.head(0).map(|(head, class)| match &served {
+                Some(from) => propagate(head, class, from, &keep),
+                None => (head, class),
             });
             self.call(Calling {
                 line: nested,
                 waiter: Waiter::Job(id),
                 pod: Some(pod),
                 source: None,
-                request: Arc::new(call.request.clone()),
+                template: Arc::clone(&call.template),
                 head,
                 send: SendMode::Whole,
                 patience: call.timeout_ns.map(|ns| (ns, Fate::Timeout)),
@@ -183,16 +190,21 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     fn finish_job(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(id) else { return };
         let (conn, exchange, line) = (job.conn, job.exchange, job.line);
-        let action = if job.failed {
+        let own = match job.reply {
+            JobReply::Rejected => Some((503, 0)),
+            _ if job.failed => Some((500, 3)),
+            _ => None,
+        };
+        let action = if let Some((status, body_bytes)) = own {
             ReplyAction::Answer {
-                status: 500,
+                status,
                 headers: Headers::default(),
-                body_bytes: 3,
+                body_bytes,
                 body: Str::default(),
                 grpc_status: None,
             }
         } else {
-            job.reply.action.clone()
+            job.reply.action().clone()
         };
         let Some(x) = exchange.and_then(|e| self.exchanges.get(e)) else {
             self.end_job(id, TryAction::Gone);
@@ -202,12 +214,13 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let head = Arc::clone(&x.head);
         self.trace.step(|| Step::Note("the application answers".into()));
         match action {
-            ReplyAction::Echo => match echo(&head) {
+            ReplyAction::Echo => match echo(&head, self.bare) {
                 Some(response) => self.answer(id, exchange, conn, response),
                 None => self.break_off(id, conn, CloseKind::Rst, TryAction::Reset),
             },
             ReplyAction::Answer { status, headers, body_bytes, body, grpc_status } => {
-                let response = Response { body, ..fixed(&head, status, headers, body_bytes, grpc_status) };
+                let response =
+                    Response { body, ..fixed(&head, status, headers, body_bytes, grpc_status, self.bare) };
                 self.answer(id, exchange, conn, response);
             }
             ReplyAction::Reset => self.break_off(id, conn, CloseKind::Rst, TryAction::Reset),
@@ -222,7 +235,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             }
             ReplyAction::Hang => self.set_try(line, id, TryAction::Hang),
             ReplyAction::Truncate => {
-                let mut response = fixed(&head, 200, Headers::default(), 103, None);
+                let mut response = fixed(&head, 200, Headers::default(), 103, None, self.bare);
                 response.truncated = true;
                 response.body_bytes = 3;
                 if let Some(x) = self.exchanges.get_mut(exchange) {
@@ -264,7 +277,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let Some(job) = self.jobs.get_mut(id) else { return };
         job.exchange = None;
         let (line, at) = (job.line, job.tried);
-        let hanging = matches!(job.reply.action, ReplyAction::Hang);
+        let hanging = matches!(job.reply.action(), ReplyAction::Hang);
         if let Some(at) = at
             && let Some(t) = self.roots.get_mut(line.root).and_then(|r| r.tries.get_mut(at as usize))
         {
@@ -320,6 +333,17 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             && let Some(t) = self.roots.get_mut(line.root).and_then(|r| r.tries.get_mut(at as usize))
         {
             t.action = action;
+        }
+    }
+}
+
+impl JobReply {
+    fn action(&self) -> &ReplyAction {
+        match self {
+            JobReply::Echo | JobReply::Rejected => &ReplyAction::Echo,
+            JobReply::Planned(behavior, at) => {
+                behavior.responses.get(*at).map_or(&ReplyAction::Echo, |r| &r.action)
+            }
         }
     }
 }

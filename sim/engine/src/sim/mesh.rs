@@ -12,9 +12,10 @@ use mesh_core::tls::Certificate;
 use mesh_core::upstream::{ClusterState, OutlierEvent, OutlierEventKind};
 
 use super::state::{ClusterIx, ConnId, JobId, PodIx, PoolIx, ProxyIx};
+use super::template::CallTemplate;
 use super::{Event, Sim};
 use crate::draws::{At, Chance, mix, name_key};
-use crate::plan::Behavior;
+use crate::plan::{Behavior, Call};
 use crate::stats::{Ejection, EjectionKind};
 use crate::world::{Pod, ProxyId, World};
 
@@ -24,7 +25,9 @@ pub(crate) struct PodRun {
     /// Killed or no longer in the world.
     pub(crate) gone: bool,
     pub(crate) proxy: Option<ProxyIx>,
-    pub(crate) behavior: Behavior,
+    pub(crate) behavior: Arc<Behavior>,
+    /// Its calls, group by group.
+    pub(crate) calls: Arc<Vec<Vec<CallTemplate>>>,
     /// Connections its application accepted so far.
     pub(crate) accepted: u32,
     /// Open connections of its application.
@@ -138,12 +141,17 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     fn add_pod(&mut self, pod: &Pod) {
         let ix = self.pods.len() as PodIx;
         let behavior = self.plan_behavior(pod);
+        let group = |calls: &Vec<Call>| -> Vec<CallTemplate> {
+            calls.iter().map(|c| CallTemplate::new(c, self.memo.head_class())).collect()
+        };
+        let calls = behavior.calls.iter().map(group).collect();
         self.pod_names.insert(pod.reference.clone(), ix);
         self.pods.push(PodRun {
             pod: pod.clone(),
             gone: false,
             proxy: None,
-            behavior,
+            behavior: Arc::new(behavior),
+            calls: Arc::new(calls),
             accepted: 0,
             conns: Vec::new(),
             cycle: 0,

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use mesh_core::Str;
 use mesh_core::cx::TraceSink;
-use mesh_core::decide;
 use mesh_core::ids::HostId;
 use mesh_core::ir::UpstreamProtocol;
 use mesh_core::request::{Protocol, RequestHead};
 use mesh_core::upstream::{PickContext, UpstreamEvent};
 
 use super::Sim;
+use super::memo::HeadClass;
 use super::mesh::cluster_of;
-use super::pool::{PoolKey, Ticket};
+use super::pool::Ticket;
 use super::router::forward_of;
 use super::state::{Caller, ClusterIx, Lineage, RootId, StreamId};
 use crate::draws::{At, Chance, mix};
@@ -72,29 +72,24 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             PickContext { hash: None, attempt: 1, tried: &[], retry: None, original_dst: Some(original_dst) };
         let mut draws = At { key: line.key, chance: &mut self.chance };
         let Some(host) = run.state.pick(cluster, &context, now, &mut draws) else { return };
-        let istio = run.state.host(host).is_some_and(|h| h.tls_mode_istio);
-        let Some(proxy) = self.proxies.get(run.proxy as usize) else { return };
         let protocol = match cluster.protocol {
             UpstreamProtocol::Http2 => Protocol::Http2,
             UpstreamProtocol::Downstream if head.protocol == Protocol::Http2 => Protocol::Http2,
             _ => Protocol::Http11,
         };
         head.protocol = protocol;
-        let hello = decide::client_hello(
-            cluster,
-            istio,
-            istio_alpn,
-            Some(protocol),
-            head.authority.as_deref(),
-            &proxy.identity,
-        );
-        let missing = decide::missing_client_secret(cluster, istio).is_some();
         if let Some(root) = self.roots.get_mut(line.root) {
             root.open += 1;
         }
-        let ticket = Ticket { caller: Caller::Mirror(ix, host), line, head: Arc::new(head), complete: true };
+        let ticket = Ticket {
+            caller: Caller::Mirror(ix, host),
+            line,
+            head: Arc::new(head),
+            class: HeadClass::UNIQUE,
+            complete: true,
+        };
         self.tally.attempt(ix, host);
-        let pool = self.pool_of(PoolKey { cluster: ix, host, protocol, hello, missing });
+        let pool = self.pool_for(ix, host, protocol, istio_alpn, &ticket.head);
         self.pool_request(pool, ticket);
     }
 

@@ -15,6 +15,7 @@ mod client;
 mod hop;
 mod http;
 mod job;
+mod memo;
 mod mesh;
 mod mirror;
 mod net;
@@ -26,6 +27,7 @@ mod state;
 mod summary;
 mod tally;
 mod tcp;
+mod template;
 mod traffic;
 mod words;
 
@@ -111,14 +113,18 @@ pub(crate) struct Sim<'p, C, S> {
     events: u64,
     /// DNS answers by name and namespace.
     dns_answers: BTreeMap<Str, BTreeMap<Str, DnsAnswer>>,
+    memo: memo::Memo,
+    /// Response headers are looked at by nobody: records are not kept and no proxy acts on them.
+    bare: bool,
 }
 
 impl<'p, C: Chance, S: TraceSink> Sim<'p, C, S> {
     /// A run about to begin.
     pub(crate) fn new(plan: &'p Plan, chance: C, trace: S) -> Self {
         let window = if plan.record.window_ns == 0 { 1_000_000_000 } else { plan.record.window_ns };
-        let sources =
-            plan.traffic.iter().map(|t| traffic::Source::new(plan.seed, plan.replication, t)).collect();
+        let mut memo = memo::Memo::new();
+        let source = |t| traffic::Source::new(plan.seed, plan.replication, t, &mut memo);
+        let sources = plan.traffic.iter().map(source).collect();
         let mut sim = Sim {
             plan,
             world: Arc::clone(&plan.world),
@@ -150,6 +156,8 @@ impl<'p, C: Chance, S: TraceSink> Sim<'p, C, S> {
             internet_accepted: 0,
             events: 0,
             dns_answers: BTreeMap::new(),
+            memo,
+            bare: !plan.record.requests && !S::ENABLED && !memo::answers_matter(plan),
         };
         sim.adopt(Arc::clone(&plan.world), 0, 0);
         sim

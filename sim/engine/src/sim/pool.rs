@@ -5,11 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mesh_core::cx::TraceSink;
+use mesh_core::decide;
 use mesh_core::ids::{HostId, Nanos};
+use mesh_core::ir::Transport;
 use mesh_core::request::{FirstBytes, Protocol, RequestHead};
 use mesh_core::tls::ClientHello;
 use mesh_core::upstream::{ResetReason, UpstreamEvent};
 
+use super::memo::HeadClass;
 use super::mesh::cluster_of;
 use super::net::{Dialing, Place};
 use super::state::{
@@ -29,6 +32,10 @@ pub(crate) struct PoolKey {
     pub(crate) hello: Option<ClientHello>,
     /// The client certificate's secret does not exist: no connection ever works.
     pub(crate) missing: bool,
+    /// The requests passed the `istio.alpn` filter.
+    pub(crate) istio_alpn: bool,
+    /// The ClientHello depends on the request's authority.
+    pub(crate) by_authority: bool,
 }
 
 /// A request that wants a connection.
@@ -36,6 +43,7 @@ pub(crate) struct Ticket {
     pub(crate) caller: Caller,
     pub(crate) line: Lineage,
     pub(crate) head: Arc<RequestHead>,
+    pub(crate) class: HeadClass,
     pub(crate) complete: bool,
 }
 
@@ -52,8 +60,41 @@ pub(crate) struct Pool {
 }
 
 impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
+    /// The pool for a request to a host.
+    pub(super) fn pool_for(
+        &mut self,
+        cluster: ClusterIx,
+        host: HostId,
+        protocol: Protocol,
+        istio_alpn: bool,
+        head: &RequestHead,
+    ) -> PoolIx {
+        let Some(run) = self.clusters.get(cluster as usize) else { return 0 };
+        // Usually nothing but the protocol tells pools of a host apart.
+        let usual = run.pools.get(host.index()).into_iter().flatten().copied().find(|ix| {
+            self.pools.get(*ix as usize).is_some_and(|p| {
+                !p.key.by_authority && p.key.protocol == protocol && p.key.istio_alpn == istio_alpn
+            })
+        });
+        if let Some(ix) = usual {
+            return ix;
+        }
+        let config = cluster_of(&run.snapshot, run.id);
+        let istio = run.state.host(host).is_some_and(|h| h.tls_mode_istio);
+        let Some(proxy) = self.proxies.get(run.proxy as usize) else { return 0 };
+        let authority = head.authority.as_deref();
+        let hello =
+            decide::client_hello(config, istio, istio_alpn, Some(protocol), authority, &proxy.identity);
+        let missing = decide::missing_client_secret(config, istio).is_some();
+        let by_authority = match &config.transport {
+            Transport::Plaintext => false,
+            Transport::Tls(tls) | Transport::AutoMtls(tls) => tls.auto_sni || tls.auto_san_validation,
+        };
+        self.pool_of(PoolKey { cluster, host, protocol, hello, missing, istio_alpn, by_authority })
+    }
+
     /// The pool for a key, created on first use.
-    pub(super) fn pool_of(&mut self, key: PoolKey) -> PoolIx {
+    fn pool_of(&mut self, key: PoolKey) -> PoolIx {
         let Some(run) = self.clusters.get_mut(key.cluster as usize) else { return 0 };
         let at = key.host.index();
         if run.pools.len() <= at {
@@ -239,11 +280,12 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             self.refuse(ticket);
             return;
         }
-        let Ticket { caller, line, head, complete } = ticket;
+        let Ticket { caller, line, head, class, complete } = ticket;
         let exchange = self.exchanges.insert(Exchange {
             line,
             caller,
             head,
+            class,
             complete,
             worker: Worker::Nobody,
             response: None,

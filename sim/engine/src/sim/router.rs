@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use mesh_core::cx::{Step, TraceSink};
 use mesh_core::decide::{self, ForwardPlan, HttpOutcome};
-use mesh_core::ids::{OriginId, Taint};
-use mesh_core::ir::{Cluster, Discovery, Forward, RetryPolicy, RouteAction, UpstreamProtocol};
-use mesh_core::request::Protocol;
+use mesh_core::ids::{Nanos, OriginId, Taint};
+use mesh_core::ir::{Cluster, Discovery, Forward, HostRewrite, RetryPolicy, RouteAction, UpstreamProtocol};
+use mesh_core::request::{Protocol, RequestHead};
 use mesh_core::response::{LocalReply, ResponseFlag};
-use mesh_core::tls::ClientHello;
 use mesh_core::upstream::{
     AttemptOutcome, PickContext, ResetReason, RetryDecision, RetryState, UpstreamEvent,
 };
 
+use super::memo::{FinalKey, HeadClass};
 use super::mesh::cluster_of;
-use super::pool::{PoolKey, Ticket};
+use super::pool::Ticket;
 use super::state::{
     Answerer, Attempt, AttemptReset, Caller, ClusterIx, ConnId, ExchangeId, Stream, StreamId, Up,
 };
@@ -26,6 +26,19 @@ use crate::record::Response;
 
 /// Bodies beyond the buffer limit cannot be sent again: retries are given up in silence (semantics: envoy-routing 5.3).
 const RETRY_BUFFER_BYTES: u64 = 1_048_576;
+
+/// `x-envoy-expected-rq-timeout-ms` of a retry: what is left of the route's timeout, at least 1
+/// (semantics: envoy-routing 4.4).
+fn shorten_timeout(head: &mut RequestHead, plan: Option<&ForwardPlan>, elapsed_ns: Nanos) {
+    const NAME: &str = "x-envoy-expected-rq-timeout-ms";
+    let (Some(plan), Some(announced)) = (plan, head.headers.first(NAME)) else { return };
+    if plan.timeout_ns == 0 {
+        return;
+    }
+    let Ok(announced) = announced.parse::<u64>() else { return };
+    let left = (plan.timeout_ns / 1_000_000).saturating_sub(elapsed_ns / 1_000_000).max(1);
+    head.headers.set(NAME, &announced.min(left).to_string());
+}
 
 fn plan_of(stream: &Stream) -> Option<&ForwardPlan> {
     match &stream.decision.outcome {
@@ -150,9 +163,10 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     }
 
     fn send_attempt(&mut self, id: StreamId, ix: ClusterIx, host: mesh_core::ids::HostId, attempt: u32) {
+        let now = self.queue.now();
         let Some(run) = self.clusters.get(ix as usize) else { return };
         let Some(chosen) = run.state.host(host) else { return };
-        let (hostname, istio, origin) = (chosen.hostname.clone(), chosen.tls_mode_istio, chosen.origin);
+        let (hostname, origin) = (chosen.hostname.clone(), chosen.origin);
         let pipe = chosen.address.socket().is_none();
         self.trace
             .step(|| Step::Host(chosen.address.text().into(), format!("attempt {attempt}").into(), origin));
@@ -165,45 +179,54 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         stream.route.tried.push(host);
         stream.route.upstream_failure = None;
         let Some(proxy) = self.proxies.get(stream.side.proxy as usize) else { return };
-        let mut head = decide::finalize_request(
-            &stream.side.snapshot,
-            stream.side.chain,
-            &stream.side.connection,
-            &stream.side.peer,
-            &proxy.identity,
-            &stream.decision,
-            attempt,
-            &stream.head,
-        );
-        let auto = forward_of(stream).is_some_and(|f| f.host_rewrite == mesh_core::ir::HostRewrite::Auto);
-        if auto && !hostname.is_empty() {
-            head.authority = Some(hostname);
-        }
         let protocol = match cluster.protocol {
             UpstreamProtocol::Http1 => Protocol::Http11,
             UpstreamProtocol::Http2 => Protocol::Http2,
             UpstreamProtocol::Downstream if stream.head.protocol == Protocol::Http2 => Protocol::Http2,
             UpstreamProtocol::Downstream => Protocol::Http11,
         };
-        head.protocol = protocol;
-        let hello: Option<ClientHello> = decide::client_hello(
-            cluster,
-            istio,
-            stream.side.istio_alpn,
-            Some(protocol),
-            head.authority.as_deref(),
-            &proxy.identity,
-        );
+        // What is not the first attempt, or goes to a host by its own name, is finished anew.
+        let auto = forward_of(stream).is_some_and(|f| f.host_rewrite == HostRewrite::Auto);
+        let repeats = attempt == 1 && !auto;
+        let key = FinalKey {
+            head: if repeats { stream.class } else { HeadClass::UNIQUE },
+            virtual_host: stream.decision.virtual_host,
+            route: stream.decision.route,
+            weighted: plan_of(stream).and_then(|p| p.weighted),
+        };
+        let (head, class) = match self.memo.finished(stream.side.place, key) {
+            Some(known) => known,
+            None => {
+                let mut head = decide::finalize_request(
+                    &stream.side.snapshot,
+                    stream.side.chain,
+                    &stream.side.connection,
+                    &stream.side.peer,
+                    &proxy.identity,
+                    &stream.decision,
+                    attempt,
+                    &stream.head,
+                );
+                if auto && !hostname.is_empty() {
+                    head.authority = Some(hostname);
+                }
+                head.protocol = protocol;
+                if attempt > 1 {
+                    shorten_timeout(&mut head, plan_of(stream), now.saturating_sub(stream.route.routed_ns));
+                }
+                let head = Arc::new(head);
+                let class = self.memo.finish(stream.side.place, key, &head);
+                (head, class)
+            }
+        };
         stream.route.upstream_protocol = Some(protocol);
-        let head = Arc::new(head);
         stream.sent = Some(Arc::clone(&head));
-        let missing = decide::missing_client_secret(cluster, istio).is_some();
         let mut line = stream.line;
         line.key = mix(line.key, 0x100 + u64::from(attempt));
-        let complete = stream.complete;
-        let ticket = Ticket { caller: Caller::Attempt(id, attempt), line, head, complete };
+        let (complete, istio_alpn) = (stream.complete, stream.side.istio_alpn);
+        let ticket = Ticket { caller: Caller::Attempt(id, attempt), line, head, class, complete };
         self.tally.attempt(ix, host);
-        let pool = self.pool_of(PoolKey { cluster: ix, host, protocol, hello, missing });
+        let pool = self.pool_for(ix, host, protocol, istio_alpn, &ticket.head);
         self.pool_request(pool, ticket);
     }
 
@@ -364,14 +387,16 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             stream.route.attempt = Attempt::None;
         }
         let mut response = response;
-        decide::finalize_response(
-            &stream.side.snapshot,
-            stream.side.chain,
-            &stream.decision,
-            &stream.head,
-            &mut response.headers,
-            true,
-        );
+        if !self.bare {
+            decide::finalize_response(
+                &stream.side.snapshot,
+                stream.side.chain,
+                &stream.decision,
+                &stream.head,
+                &mut response.headers,
+                true,
+            );
+        }
         self.respond(id, response, who, "via_upstream".into(), None);
         true
     }

@@ -15,7 +15,9 @@ use mesh_core::tls::{ClientHello, TlsSession};
 use mesh_core::upstream::{ResetReason, RetryState};
 
 use super::arena::Id;
-use crate::plan::{ClientRequest, Reply, SendMode};
+use super::memo::HeadClass;
+use super::template::Template;
+use crate::plan::{Behavior, SendMode};
 use crate::record::{Fate, Hop, Response, Side, Try, Unknown};
 
 pub(crate) type RootId = Id<Root>;
@@ -110,8 +112,8 @@ pub(crate) enum Waiter {
 pub(crate) struct Call {
     pub(crate) line: Lineage,
     pub(crate) waiter: Waiter,
-    pub(crate) request: Arc<ClientRequest>,
-    pub(crate) head: Option<Arc<RequestHead>>,
+    pub(crate) template: Arc<Template>,
+    pub(crate) head: Option<(Arc<RequestHead>, HeadClass)>,
     pub(crate) send: SendMode,
     pub(crate) conn: Option<ConnId>,
     pub(crate) exchange: Option<ExchangeId>,
@@ -216,6 +218,8 @@ pub(crate) struct HttpSide {
     pub(crate) peer: Peer,
     pub(crate) tls: bool,
     pub(crate) istio_alpn: bool,
+    /// Where finished heads are remembered.
+    pub(crate) place: Option<u32>,
 }
 
 /// A connection between two machines or between an application and its sidecar.
@@ -274,6 +278,7 @@ pub(crate) struct Exchange {
     pub(crate) line: Lineage,
     pub(crate) caller: Caller,
     pub(crate) head: Arc<RequestHead>,
+    pub(crate) class: HeadClass,
     /// The whole body was sent.
     pub(crate) complete: bool,
     pub(crate) worker: Worker,
@@ -301,6 +306,7 @@ pub(crate) struct Stream {
     pub(crate) conn: ConnId,
     pub(crate) exchange: ExchangeId,
     pub(crate) head: RequestHead,
+    pub(crate) class: HeadClass,
     /// As it leaves, once a host was picked.
     pub(crate) sent: Option<Arc<RequestHead>>,
     pub(crate) decision: HttpDecision,
@@ -377,6 +383,17 @@ pub(crate) struct Session {
     pub(crate) counted: bool,
 }
 
+/// What a job will answer.
+#[derive(Debug, Clone)]
+pub(crate) enum JobReply {
+    /// The default: echo.
+    Echo,
+    /// An answer of the pod's behavior.
+    Planned(Arc<Behavior>, usize),
+    /// 503: the queue was full.
+    Rejected,
+}
+
 /// A request (or line) inside an application.
 pub(crate) struct Job {
     pub(crate) line: Lineage,
@@ -384,7 +401,7 @@ pub(crate) struct Job {
     pub(crate) conn: ConnId,
     pub(crate) exchange: Option<ExchangeId>,
     pub(crate) tried: Option<u32>,
-    pub(crate) reply: Reply,
+    pub(crate) reply: JobReply,
     pub(crate) service_ns: Nanos,
     pub(crate) arrived_ns: Nanos,
     /// Next group of calls and calls of the current group still out.

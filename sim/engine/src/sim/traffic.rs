@@ -1,14 +1,17 @@
 //! Traffic sources: when requests begin, and what is kept of them when they end.
 
-use mesh_core::Str;
+use std::sync::Arc;
+
 use mesh_core::cx::{Draws, Purpose, TraceSink};
 use mesh_core::ids::Nanos;
 
-use super::client::{Calling, head_of};
+use super::client::Calling;
+use super::memo::Memo;
 use super::state::{Answerer, ClientEnd, Lineage, Root, RootId, Summary, Waiter};
+use super::template::Template;
 use super::{Event, Sim};
 use crate::draws::{At, Chance, SourceStream, mix};
-use crate::plan::{Arrivals, ClientRequest, Phase, Traffic};
+use crate::plan::{Arrivals, Phase, Traffic};
 use crate::record::{Fate, RequestRecord};
 use crate::sample::{exponential, sample};
 
@@ -24,15 +27,12 @@ pub(crate) struct Source {
     position: u64,
     expected: f64,
     /// Requests of the mix, shared.
-    pub(super) mix: Vec<std::sync::Arc<ClientRequest>>,
+    mix: Vec<Arc<Template>>,
     ends: Vec<u64>,
-    /// Heads that need no substitution.
-    heads: Vec<Option<std::sync::Arc<mesh_core::request::RequestHead>>>,
-    numbered: Vec<bool>,
 }
 
 impl Source {
-    pub(super) fn new(seed: u64, replication: u32, traffic: &Traffic) -> Source {
+    pub(super) fn new(seed: u64, replication: u32, traffic: &Traffic, memo: &mut Memo) -> Source {
         let mut total = 0;
         let ends = traffic
             .mix
@@ -42,9 +42,7 @@ impl Source {
                 total
             })
             .collect();
-        let requests: Vec<_> = traffic.mix.iter().map(|(_, r)| std::sync::Arc::new(r.clone())).collect();
-        let heads = requests.iter().map(|r| head_of(r, 0)).collect();
-        let numbered = requests.iter().map(|r| is_numbered(r)).collect();
+        let requests = traffic.mix.iter().map(|(_, r)| Template::new(r, memo.head_class())).collect();
         Source {
             keys: SourceStream::new(seed, replication, &traffic.name),
             gaps: SourceStream::new(seed, replication, &format!("{}#arrivals", traffic.name)),
@@ -53,8 +51,6 @@ impl Source {
             expected: 0.0,
             mix: requests,
             ends,
-            heads,
-            numbered,
         }
     }
 
@@ -87,12 +83,6 @@ impl Source {
         };
         (at < duration).then_some(at)
     }
-}
-
-fn is_numbered(request: &ClientRequest) -> bool {
-    let crate::plan::Payload::Http(http) = &request.payload else { return false };
-    let has = |text: &Str| text.contains("${n}");
-    has(&http.path) || http.authority.as_ref().is_some_and(has) || http.headers.0.iter().any(|(_, v)| has(v))
 }
 
 /// When a source with these phases has `expected` arrivals behind it.
@@ -163,10 +153,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         } else {
             0
         };
-        let Some(request) = source.mix.get(variant).cloned() else { return };
-        let numbered = source.numbered.get(variant).copied().unwrap_or(true);
-        let head =
-            if numbered { head_of(&request, number) } else { source.heads.get(variant).cloned().flatten() };
+        let Some(template) = source.mix.get(variant).cloned() else { return };
+        let head = template.head(number);
         let root = self.roots.insert(Root {
             traffic,
             number,
@@ -190,7 +178,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             waiter: Waiter::Traffic,
             pod,
             source: spec.source,
-            request,
+            template,
             head,
             send: spec.send,
             patience: spec.client_timeout_ns.map(|ns| (ns, spec.impatient)),
