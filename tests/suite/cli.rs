@@ -84,7 +84,7 @@ fn broken_input_is_listed_whole_and_leaves_stdout_alone() {
     assert_eq!(output.status.code(), Some(3));
     assert!(output.stdout.is_empty(), "{}", stdout(&output));
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    for part in ["rout", "did you mean", "two.yaml:7", "two.yaml:9", "ROUND"] {
+    for part in ["rout", "did you mean", "two.yaml:7", "two.yaml:10", "ROUND"] {
         assert!(errors.contains(part), "no `{part}` in\n{errors}");
     }
 }
