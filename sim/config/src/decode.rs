@@ -1,7 +1,7 @@
 //! Typed values out of the tree, with every problem at once.
 //!
 //! Types are plain serde structs. Three things are ours: [`Spanned`], a value with its place; a field renamed
-//! `@origin` of type [`Span`](crate::source::Span), which receives the place of the mapping it sits in; and
+//! `@origin` of type `Span`, which receives the place of the mapping it sits in; and
 //! error collection: a broken field is reported, left at its default, and decoding goes on.
 //! Numbers and booleans are never taken for strings, as in a cluster. Nulls in mappings count as absent.
 //! Manifest types must not use `flatten` (it hides the field list) nor `deny_unknown_fields` (we report them).

@@ -1,8 +1,8 @@
 //! The field schema of every kind that is read, and what a cluster's admission says of an object.
 //!
-//! The schemas are data (`schema/*/*.schema`, notation in [`notation`]): names, types, limits and the names
+//! The schemas are data (`schema/*/*.schema`, notation in `notation`): names, types, limits and the names
 //! of the CRDs' validation rules. A field that mesh-sim does not simulate is marked `~` there.
-//! Stages: [`strict`] (unknown fields), [`meta`], [`openapi`] (types and limits), [`rules`] (CEL).
+//! Stages: `strict` (unknown fields), `meta`, `openapi` (types and limits), `rules` (CEL).
 
 mod admission;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The discrete-event engine: the one place where a request is walked end to end.
 //!
-//! [`run`] simulates load over time; [`enumerate`] walks one request on an idle mesh through every random choice with
+//! `run` simulates load over time; `enumerate` walks one request on an idle mesh through every random choice with
 //! its exact probability (`explain`, policy tests, conformance). Both use the same machinery: applications connect,
 //! iptables and kube-proxy lead the connection, proxies decide with `mesh-core`, pools and breakers hold requests
 //! back, TLS is negotiated, applications answer, and one record per request is written.

@@ -1,6 +1,6 @@
 //! From the engine's records to the report of a run.
 //!
-//! [`exact`] computes the closed-form shares by enumeration, [`splits`], [`graph`] and [`tables`] count what was sampled.
+//! `exact` computes the closed-form shares by enumeration, `splits`, `graph` and `tables` count what was sampled.
 //! Nothing here decides anything; the report says where each decision stands.
 
 pub mod exact;

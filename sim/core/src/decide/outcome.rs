@@ -1,4 +1,4 @@
-//! The vocabulary of decisions: what [`super::accept`], [`super::decide_http`] and [`super::decide_tcp`] answer.
+//! The vocabulary of decisions: what `super::accept`, `super::decide_http` and `super::decide_tcp` answer.
 //!
 //! Plain data; nothing here decides.
 

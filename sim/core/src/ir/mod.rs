@@ -1,7 +1,7 @@
 //! What istiod would have sent to one proxy: listeners, route configurations, clusters, endpoints.
 //!
 //! Envoy's words and Envoy's names, every default resolved (no `Option` means "default here"; where Envoy itself has
-//! "unset" it is spelled out). Every node that a document caused carries its [`OriginId`]; what is not modelled hangs
+//! "unset" it is spelled out). Every node that a document caused carries its [`crate::OriginId`]; what is not modelled hangs
 //! as a [`Taint`] on the node whose decisions it could change.
 
 mod cluster;

@@ -1,7 +1,7 @@
 //! Regular expressions as Envoy understands them: RE2 syntax, whole-string match, Latin-1 bytes.
 //!
 //! RE2 and the `regex` family disagree on what is a pattern and on what matches (research: ecosystem, "RE2 vs the
-//! regex crate"), so the front end is our own: [`parse`] reads RE2's grammar into the HIR of `regex-syntax`, and
+//! regex crate"), so the front end is our own: `parse` reads RE2's grammar into the HIR of `regex-syntax`, and
 //! `regex-automata` runs it. Since 1.40 Envoy compiles patterns in Latin-1 mode: a pattern is a sequence of bytes, `.`
 //! is one byte, classes range over 0x00–0xFF (semantics: envoy-routing 2.2).
 

@@ -1,7 +1,7 @@
 //! Outbound clusters, of sidecars and gateways (istiod: `buildOutboundClusters`, `applyDestinationRule`,
 //! `buildSubsetCluster`; semantics: istio-networking 4, 11).
 //!
-//! [`traffic_policy`] and [`tls`] translate the blocks of a policy, `lower::endpoint` finds the hosts, [`built_in`] has the
+//! `traffic_policy` and `tls` translate the blocks of a policy, `lower::endpoint` finds the hosts, `built_in` has the
 //! clusters that no service makes.
 
 pub mod built_in;

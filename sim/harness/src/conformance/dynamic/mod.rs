@@ -11,7 +11,7 @@
 //! * **ejections** — same hosts, same order, same times within the recorder's accuracy;
 //! * **durations** — within the recorder's accuracy of the simulated ones.
 //!
-//! [`recording`] reads, [`row`] is the common form of both sides, [`judge`] compares.
+//! [`recording`] reads, [`row`] is the common form of both sides, `judge` compares.
 
 pub mod judge;
 #[cfg(test)]
