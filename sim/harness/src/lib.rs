@@ -19,6 +19,7 @@ pub mod expect;
 pub mod explain;
 pub mod format;
 pub mod gate;
+pub mod istio;
 pub mod lint;
 pub mod loaded;
 pub mod outcome;

@@ -1,0 +1,25 @@
+//! Cases made from Istio's own test suites, judged from an unpacked directory outside the project.
+//!
+//! One file per group of cases; each answers with the same verdicts as the recorded corpus. Nothing of the cases is kept
+//! here: `tests/istio_tests.sh` unpacks them where they exist.
+
+pub mod integration;
+pub mod simulation;
+
+use std::path::Path;
+
+use mesh_reports::conformance::ConformanceReport;
+
+/// Judges every group below `root`.
+///
+/// # Errors
+/// When a file of a group cannot be read.
+pub fn judge_all(root: &Path) -> Result<ConformanceReport, String> {
+    let mut report = ConformanceReport::default();
+    for group in [integration::judge, simulation::judge] {
+        for case in group(root)?.cases {
+            report.push(case);
+        }
+    }
+    Ok(report)
+}
