@@ -86,6 +86,9 @@ pub struct ConformanceReport {
     pub cases: Vec<CaseResult>,
     /// Counts per mesh.
     pub totals: BTreeMap<String, Totals>,
+    /// Cases that are not judged, by the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept_out: BTreeMap<String, u32>,
 }
 
 impl ConformanceReport {
@@ -93,6 +96,21 @@ impl ConformanceReport {
     pub fn push(&mut self, case: CaseResult) {
         self.totals.entry(case.mesh.clone()).or_default().count(case.verdict);
         self.cases.push(case);
+    }
+
+    /// Counts a case that is not judged.
+    pub fn keep_out(&mut self, reason: &str) {
+        *self.kept_out.entry(reason.to_owned()).or_default() += 1;
+    }
+
+    /// Adds the cases of another report.
+    pub fn merge(&mut self, other: ConformanceReport) {
+        for case in other.cases {
+            self.push(case);
+        }
+        for (reason, count) in other.kept_out {
+            *self.kept_out.entry(reason).or_default() += count;
+        }
     }
 
     /// Counts over all meshes.
@@ -118,6 +136,9 @@ impl ConformanceReport {
             row(mesh, *totals);
         }
         row("total", self.total());
+        for (reason, count) in &self.kept_out {
+            let _ = writeln!(out, "not judged: {count} ({reason})");
+        }
         for case in self.cases.iter().filter(|c| c.verdict == Verdict::Disagree) {
             let _ = writeln!(out, "\ndisagree {}", case.id);
             for d in &case.differences {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::case::{Case, CorpusMesh};
 use crate::format::client::Client;
+use crate::format::mesh::AddressWords;
 use crate::format::request;
 use crate::loaded::{LoadedMesh, MeshInput};
 use crate::plan::behavior::Behaviors;
@@ -19,7 +20,16 @@ use crate::predict::{Prediction, predict, repeat};
 /// # Errors
 /// The first error among its diagnostics, with its place.
 pub fn load(mesh: &CorpusMesh) -> Result<LoadedMesh, String> {
+    load_at(mesh, AddressWords::default())
+}
+
+/// Loads the mesh of a corpus directory whose recording says which addresses its pods and services had.
+///
+/// # Errors
+/// The first error among its diagnostics, with its place.
+pub fn load_at(mesh: &CorpusMesh, addresses: AddressWords) -> Result<LoadedMesh, String> {
     let mut input = MeshInput::default();
+    input.words.addresses = addresses;
     input.words.manifests = mesh.manifests.iter().map(|p| p.to_string_lossy().into_owned()).collect();
     for case in &mesh.cases {
         if let Ok(client) = Client::deserialize(&case.from) {

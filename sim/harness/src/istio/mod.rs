@@ -3,6 +3,8 @@
 //! One file per group of cases; each answers with the same verdicts as the recorded corpus. Nothing of the cases is kept
 //! here: `tests/istio_tests.sh` unpacks them where they exist.
 
+mod asserted;
+mod directory;
 pub mod integration;
 pub mod simulation;
 
@@ -17,9 +19,7 @@ use mesh_reports::conformance::ConformanceReport;
 pub fn judge_all(root: &Path) -> Result<ConformanceReport, String> {
     let mut report = ConformanceReport::default();
     for group in [integration::judge, simulation::judge] {
-        for case in group(root)?.cases {
-            report.push(case);
-        }
+        report.merge(group(root)?);
     }
     Ok(report)
 }
