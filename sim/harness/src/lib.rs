@@ -6,6 +6,7 @@
 //! * [`scenario`], [`timeline`], [`report`], [`gate`] — a run and its verdict.
 //! * [`explain`] — one request, every step.
 //! * [`policy`] — `mesh-sim test`: policy tests and gated scenarios, judged.
+//! * [`space`] — the requests that a mesh tells apart, one of every class.
 //! * [`lint`] — static findings.
 //! * [`tokens`] — JWTs, real and shorthand.
 //! * [`translation`] — lowering compared with what istiod really sent.
@@ -28,6 +29,7 @@ pub mod policy;
 pub mod predict;
 pub mod report;
 pub mod scenario;
+pub mod space;
 pub mod timeline;
 pub mod tokens;
 pub mod translation;

@@ -2,6 +2,8 @@
 
 mod places;
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -115,8 +117,7 @@ impl LoadedMesh {
         }
         let mesh = Arc::clone(&lowering.mesh);
         let world = world_of(&lowering);
-        let made = mesh.pods.iter().enumerate().filter(|(_, p)| p.is_client()).map(|(i, _)| PodId(i as u32));
-        let clients = input.clients.iter().cloned().zip(made).collect();
+        let clients = clients_of(&mesh, &input.clients);
         LoadedMesh {
             sources,
             objects,
@@ -128,6 +129,25 @@ impl LoadedMesh {
             clients,
             diagnostics,
         }
+    }
+
+    /// The same mesh with further client pods; those it has already are not made twice.
+    #[must_use]
+    pub fn with_clients(mut self, more: &[PodClient]) -> LoadedMesh {
+        let mut all: Vec<PodClient> = self.clients.drain(..).map(|(pod, _)| pod).collect();
+        for pod in more {
+            if !all.contains(pod) {
+                all.push(pod.clone());
+            }
+        }
+        self.options.pod_addresses.extend(client_addresses(&all));
+        self.options.clients = all.iter().map(client_pod).collect();
+        let (lowering, _) = lower(self.objects.clone(), &self.namespace, &self.options);
+        self.world = Arc::new(world_of(&lowering));
+        self.directory = world::directory(&lowering.mesh);
+        self.clients = clients_of(&lowering.mesh, &all);
+        self.lowering = Arc::new(lowering);
+        self
     }
 
     /// Another version of the same mesh: other objects, same options and clients.
@@ -160,26 +180,45 @@ impl LoadedMesh {
 }
 
 fn options(input: &MeshInput) -> MeshOptions {
-    let text = |(name, ip): (&String, &std::net::IpAddr)| {
-        (name.clone(), Spanned { value: ip.to_string(), span: Span::NONE })
-    };
+    let text = |(name, ip): (&String, &IpAddr)| (name.clone(), written(*ip));
+    let mut pod_addresses: BTreeMap<String, Spanned<String>> =
+        input.words.addresses.pods.iter().map(text).collect();
+    pod_addresses.extend(client_addresses(&input.clients));
     MeshOptions {
         config: input.words.config.iter().cloned().collect(),
         injection: input.words.injection != Some(InjectionDefault::Disabled),
-        pod_addresses: input.words.addresses.pods.iter().map(text).collect(),
+        pod_addresses,
         service_addresses: input.words.addresses.services.iter().map(text).collect(),
-        clients: input
-            .clients
-            .iter()
-            .map(|pod| ClientPod {
-                namespace: pod.namespace.clone(),
-                labels: pod.labels.clone(),
-                service_account: Some(pod.service_account.clone()),
-                sidecar: pod.sidecar,
-                origin: Span::NONE,
-            })
-            .collect(),
+        clients: input.clients.iter().map(client_pod).collect(),
     }
+}
+
+fn written(ip: IpAddr) -> Spanned<String> {
+    Spanned { value: ip.to_string(), span: Span::NONE }
+}
+
+/// The addresses that client pods state, by the names the model gives them.
+fn client_addresses(clients: &[PodClient]) -> Vec<(String, Spanned<String>)> {
+    let stated = clients
+        .iter()
+        .enumerate()
+        .filter_map(|(i, pod)| pod.ip.map(|ip| (format!("{}/client-{i}", pod.namespace), written(ip))));
+    stated.collect()
+}
+
+fn client_pod(pod: &PodClient) -> ClientPod {
+    ClientPod {
+        namespace: pod.namespace.clone(),
+        labels: pod.labels.clone(),
+        service_account: Some(pod.service_account.clone()),
+        sidecar: pod.sidecar,
+        origin: Span::NONE,
+    }
+}
+
+fn clients_of(mesh: &Mesh, clients: &[PodClient]) -> Vec<(PodClient, PodId)> {
+    let made = mesh.pods.iter().enumerate().filter(|(_, p)| p.is_client()).map(|(i, _)| PodId(i as u32));
+    clients.iter().cloned().zip(made).collect()
 }
 
 fn lower(objects: Vec<RawObject>, namespace: &str, options: &MeshOptions) -> (Lowering, Vec<Diagnostic>) {

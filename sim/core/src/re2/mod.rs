@@ -92,6 +92,12 @@ impl Regex {
         self.program.replace_all(text, substitution)
     }
 
+    /// The pattern as the automata see it, without anchors; for tools that compare patterns.
+    #[must_use]
+    pub fn hir(&self) -> &Hir {
+        &self.program.hir
+    }
+
     /// Literal bytes every match begins and ends with, for an index; empty when there are none.
     #[must_use]
     pub(crate) fn literal_ends(&self) -> (Vec<u8>, Vec<u8>) {

@@ -115,6 +115,47 @@ impl Default for PodClient {
     }
 }
 
+impl PodClient {
+    /// As `explain --from` takes it: `pod:NS/ACCOUNT`, with `+sidecar` if it has one; labels and an address in braces.
+    #[must_use]
+    pub fn reference(&self) -> String {
+        let plus = if self.sidecar == Some(true) { "+sidecar" } else { "" };
+        let mut more: Vec<String> = self.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        more.extend(self.ip.map(|ip| format!("ip={ip}")));
+        let more = if more.is_empty() { String::new() } else { format!("{{{}}}", more.join(",")) };
+        format!("pod{plus}:{}/{}{more}", self.namespace, self.service_account)
+    }
+
+    /// Reads what [`PodClient::reference`] writes; `None` if it is no such reference.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<PodClient> {
+        let (sidecar, rest) = match text.strip_prefix("pod+sidecar:") {
+            Some(rest) => (true, rest),
+            None => (false, text.strip_prefix("pod:")?),
+        };
+        let (name, more) = match rest.split_once('{') {
+            Some((name, more)) => (name, more.strip_suffix('}')?),
+            None => (rest, ""),
+        };
+        let (namespace, account) = name.split_once('/').unwrap_or((name, "default"));
+        let mut pod = PodClient {
+            namespace: namespace.to_owned(),
+            service_account: account.to_owned(),
+            sidecar: Some(sidecar),
+            ..PodClient::default()
+        };
+        for pair in more.split(',').filter(|p| !p.is_empty()) {
+            match pair.split_once('=')? {
+                ("ip", ip) => pod.ip = Some(ip.parse().ok()?),
+                (key, value) => {
+                    pod.labels.insert(key.to_owned(), value.to_owned());
+                }
+            }
+        }
+        Some(pod)
+    }
+}
+
 /// The mapping form of [`Client`].
 #[derive(serde::Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -219,6 +260,15 @@ mod tests {
         {
             assert_eq!(WorkloadRef::parse(text).map(|w| w.to_string()).as_deref(), shown, "{text}");
         }
+    }
+
+    #[test]
+    fn client_pods_are_written_and_read() {
+        for text in ["pod:t/default", "pod+sidecar:t/web{app=x,ip=10.0.0.1}"] {
+            assert_eq!(PodClient::parse(text).map(|p| p.reference()).as_deref(), Some(text));
+        }
+        assert_eq!(PodClient::parse("pod:t").map(|p| p.reference()).as_deref(), Some("pod:t/default"));
+        assert!(PodClient::parse("default/web").is_none());
     }
 
     #[test]
