@@ -27,6 +27,7 @@ pub mod hosts;
 pub mod http_connection_manager;
 pub mod inbound;
 pub mod ingress;
+pub mod names;
 pub mod origin;
 pub mod outbound;
 pub mod regexes;
@@ -68,6 +69,8 @@ pub struct Tools {
     pub origins: OriginTable,
     /// Patterns.
     pub regexes: regexes::Regexes,
+    /// Shared texts.
+    pub names: names::Names,
 }
 
 /// The mesh's configuration, filed for lookups.
@@ -111,19 +114,26 @@ pub struct Lowering {
     pub indexes: Indexes,
     /// Places and patterns.
     pub tools: Tools,
+    /// Retries of routes that say nothing.
+    pub retries: virtual_service::retry::DefaultRetries,
     scopes: Mutex<BTreeMap<ScopeKey, Arc<SidecarScope>>>,
     snapshots: Mutex<BTreeMap<ProxyClass, Arc<Snapshot>>>,
+    by_proxy: Mutex<BTreeMap<ProxyId, Arc<Snapshot>>>,
 }
 
 impl Lowering {
     /// Files the configuration of a mesh.
     #[must_use]
     pub fn new(mesh: Arc<Mesh>) -> Self {
+        let tools = Tools { origins: OriginTable::new(documents(&mesh.inventory)), ..Tools::default() };
+        let retries = mesh.settings.default_http_retry_policy.as_ref();
         Lowering {
             indexes: indexes(&mesh),
-            tools: Tools { origins: OriginTable::new(documents(&mesh.inventory)), ..Tools::default() },
+            retries: virtual_service::retry::DefaultRetries::new(&tools.origins, retries),
+            tools,
             scopes: Mutex::default(),
             snapshots: Mutex::default(),
+            by_proxy: Mutex::default(),
             mesh,
         }
     }
@@ -131,15 +141,22 @@ impl Lowering {
     /// What istiod would send to a proxy. Proxies of one class share it. `None` if there is no such proxy.
     #[must_use]
     pub fn snapshot(&self, proxy: ProxyId) -> Option<Arc<Snapshot>> {
-        let proxy = self.mesh.proxy(proxy)?;
+        if let Some(known) = locked(&self.by_proxy).get(&proxy) {
+            return Some(Arc::clone(known));
+        }
+        let found = self.of_class(self.mesh.proxy(proxy)?);
+        Some(Arc::clone(locked(&self.by_proxy).entry(proxy).or_insert(found)))
+    }
+
+    fn of_class(&self, proxy: &Proxy) -> Arc<Snapshot> {
         let cx = self.context(proxy);
         let class = ProxyClass::new(&self.mesh, &cx.scope, proxy);
         if let Some(known) = locked(&self.snapshots).get(&class) {
-            return Some(Arc::clone(known));
+            return Arc::clone(known);
         }
         // Built without the lock: a second thread may build the same, the first one stored stays.
         let built = Arc::new(snapshot(&cx));
-        Some(Arc::clone(locked(&self.snapshots).entry(class).or_insert(built)))
+        Arc::clone(locked(&self.snapshots).entry(class).or_insert(built))
     }
 
     /// The place behind an id of any snapshot of this mesh.
@@ -233,7 +250,10 @@ fn documents(inventory: &Inventory) -> Vec<(Span, ObjectRef)> {
 
 fn snapshot(cx: &Ctx<'_>) -> Snapshot {
     let tools = &cx.lowering.tools;
-    let taints = http_connection_manager::unmodelled(&cx.proxy.config, &tools.origins);
+    let mut taints = http_connection_manager::unmodelled(&cx.proxy.config, &tools.origins);
+    if cx.ip().is_ipv6() {
+        taints.push(tools.origins.taint("a proxy with an IPv6 address", cx.proxy.origin));
+    }
     let mut clusters = cluster::outbound(cx, cluster::ClusterMode::Default);
     clusters.extend(cluster::built_in::outbound(cx));
     let mut out = Snapshot {

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use indexmap::IndexSet;
 use mesh_core::OriginId;
 use mesh_core::ids::{Str, Taint};
+use rustc_hash::FxBuildHasher;
 
 use crate::diagnostic::ObjectRef;
 use crate::source::Span;
@@ -26,7 +27,7 @@ pub struct Origin {
 #[derive(Debug, Default)]
 pub struct OriginTable {
     /// Row `i` has the id `i + 1`; 0 is [`OriginId::NONE`].
-    spans: Mutex<IndexSet<Span>>,
+    spans: Mutex<IndexSet<Span, FxBuildHasher>>,
     /// All objects, by place.
     objects: Vec<(Span, ObjectRef)>,
 }

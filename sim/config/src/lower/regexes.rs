@@ -1,14 +1,15 @@
 //! Compiled regular expressions, each text once: the same VirtualService is translated for every port and proxy.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use indexmap::IndexMap;
 use mesh_core::re2::Regex;
+use rustc_hash::FxBuildHasher;
 
 /// Patterns met so far. What RE2 or we refuse is remembered too.
 #[derive(Debug, Default)]
 pub struct Regexes {
-    known: Mutex<BTreeMap<String, Result<Regex, String>>>,
+    known: Mutex<IndexMap<String, Result<Regex, String>, FxBuildHasher>>,
 }
 
 impl Regexes {

@@ -83,10 +83,16 @@ impl ServiceIndex {
     /// Whether a namespace may see a service.
     #[must_use]
     pub fn is_visible(&self, service: &Service, namespace: &str) -> bool {
-        let exports = self.export_to(service);
-        exports.contains("*")
-            || exports.contains(namespace)
-            || (exports.contains(".") && service.namespace == namespace)
+        let sees = |exports: &BTreeSet<String>| {
+            exports.contains("*")
+                || exports.contains(namespace)
+                || (exports.contains(".") && service.namespace == namespace)
+        };
+        match service.visibility {
+            ServiceVisibility::Public if service.export_to.is_empty() => sees(&self.default_export_to),
+            ServiceVisibility::Public => sees(&service.export_to),
+            ServiceVisibility::Namespace | ServiceVisibility::None => sees(&self.export_to(service)),
+        }
     }
 
     /// The services of a host, by namespace.

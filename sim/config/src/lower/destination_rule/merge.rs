@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Consolidated, Rules};
 
 /// Adds a rule: merged into those it agrees with, on its own otherwise. The outcome for the last rule compared decides.
-pub(super) fn add(rules: &mut Rules, incoming: Consolidated) {
+pub(super) fn add(rules: &mut Rules, incoming: Arc<Consolidated>) {
     let stored = rules.entry(&incoming.rule.host.value);
     let mut separate = true;
     for existing in stored.iter_mut() {
@@ -15,7 +15,7 @@ pub(super) fn add(rules: &mut Rules, incoming: Consolidated) {
         }
     }
     if separate {
-        stored.push(Arc::new(incoming));
+        stored.push(incoming);
     }
 }
 

@@ -61,19 +61,19 @@ impl Index {
         let (selective, general): (Vec<_>, Vec<_>) =
             written.iter().partition(|object| object.spec.workload_selector.is_some());
         for object in selective.into_iter().chain(general) {
-            index.add(resolved(object, domain), default_private);
+            index.add(Arc::new(resolved(object, domain)), default_private);
         }
         index
     }
 
-    fn add(&mut self, rule: Consolidated, default_private: bool) {
+    fn add(&mut self, rule: Arc<Consolidated>, default_private: bool) {
         let namespace = rule.meta.namespace.clone();
         let to = &rule.export_to;
         let own = to.contains(".") || to.contains(&namespace);
         let is_local = to.is_empty() || to.contains("*") || own;
         let private_only = if to.is_empty() { default_private } else { to.len() == 1 && own };
         if is_local {
-            merge::add(self.local.entry(namespace.clone()).or_default(), rule.clone());
+            merge::add(self.local.entry(namespace.clone()).or_default(), Arc::clone(&rule));
         }
         if !private_only {
             merge::add(self.exported.entry(namespace).or_default(), rule);

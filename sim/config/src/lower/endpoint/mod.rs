@@ -124,13 +124,7 @@ fn sends_unhealthy(service: &Service, policy: Policy<'_>) -> bool {
 /// Whether unready endpoints of a service are always sent.
 #[must_use]
 pub fn forces_unhealthy(service: &Service) -> bool {
-    service.traffic_distribution != TrafficDistribution::Any || persistent_session(service)
-}
-
-fn persistent_session(service: &Service) -> bool {
-    ["istio.io/persistent-session", "istio.io/persistent-session-header"]
-        .iter()
-        .any(|label| service.labels.get(*label).is_some_and(|value| !value.is_empty()))
+    service.traffic_distribution != TrafficDistribution::Any
 }
 
 fn is_sent(cx: &Ctx<'_>, service: &Service, endpoint: &Known, send_unhealthy: bool) -> bool {

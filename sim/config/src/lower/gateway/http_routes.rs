@@ -109,7 +109,7 @@ fn make(site: &Site<'_>, server: &Server<'_>, vs: &VirtualServiceConfig) -> Vec<
         tls: server.written.tls.is_some(),
         service: &|host| site.service(&vs.meta.namespace, host).map(|s| destination_service(s)),
         hash: &|destination| destination_hash(site.cx.rule(&destination.host)?, destination),
-        default_retry: site.cx.lowering.mesh.settings.default_http_retry_policy.as_ref(),
+        default_retry: &site.cx.lowering.retries,
     };
     routes(&context, vs)
 }

@@ -69,7 +69,7 @@ fn virtual_hosts(cx: &Ctx<'_>, port: u16, name: &str) -> Vec<VirtualHost> {
         }
     }
     let mut by_port: BTreeMap<u16, Vec<VirtualHost>> = BTreeMap::new();
-    for wrapper in wrappers.iter().filter(|w| !w.routes.is_empty()) {
+    for wrapper in wrappers.into_iter().filter(|w| !w.routes.is_empty()) {
         by_port.entry(wrapper.port).or_default().extend(builder.of_wrapper(wrapper));
     }
     if port != 0 {
@@ -98,16 +98,23 @@ struct Builder<'a, 'c> {
 }
 
 impl Builder<'_, '_> {
-    fn of_wrapper(&mut self, wrapper: &Wrapper<'_>) -> Vec<VirtualHost> {
+    fn of_wrapper(&mut self, wrapper: Wrapper<'_>) -> Vec<VirtualHost> {
         let mut out = Vec::new();
         for (host, origin) in &wrapper.hosts {
             let host = host.to_lowercase();
             let domains = Domains { all: vec![domains::bracketed(&host)], expanded: Vec::new() };
-            out.extend(self.build(&host, wrapper, domains, *origin));
+            out.extend(self.build(&host, wrapper.port, domains, *origin));
         }
         for service in &wrapper.services {
             let domains = self.of_service(service, wrapper.port);
-            out.extend(self.build(&service.host, wrapper, domains, wrapper.origin));
+            out.extend(self.build(&service.host, wrapper.port, domains, wrapper.origin));
+        }
+        // All share the routes; the last one takes them.
+        let mut routes = Some(wrapper.routes);
+        let last = out.len().saturating_sub(1);
+        for (at, virtual_host) in out.iter_mut().enumerate() {
+            let own = if at == last { routes.take() } else { routes.clone() };
+            virtual_host.routes = own.unwrap_or_default();
         }
         out
     }
@@ -122,15 +129,9 @@ impl Builder<'_, '_> {
         )
     }
 
-    /// The first virtual host of a name wins; one without domains is none.
-    fn build(
-        &mut self,
-        host: &str,
-        wrapper: &Wrapper<'_>,
-        domains: Domains,
-        origin: OriginId,
-    ) -> Option<VirtualHost> {
-        let name = domains::with_port(host, wrapper.port);
+    /// A virtual host still without routes. The first one of a name wins; one without domains is none.
+    fn build(&mut self, host: &str, port: u16, domains: Domains, origin: OriginId) -> Option<VirtualHost> {
+        let name = domains::with_port(host, port);
         if !self.names.insert(name.clone()) {
             return None;
         }
@@ -138,7 +139,7 @@ impl Builder<'_, '_> {
         (!domains.is_empty()).then(|| VirtualHost {
             name: name.into(),
             domains: domains.into_iter().map(Into::into).collect(),
-            routes: wrapper.routes.clone(),
+            routes: Vec::new(),
             require_tls: false,
             include_request_attempt_count: self.cx.attempt_count(),
             headers: HeaderMutations::default(),

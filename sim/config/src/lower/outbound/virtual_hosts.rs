@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use mesh_core::OriginId;
 use mesh_core::ir::{
     ClusterSpecifier, Forward, HeaderMutations, HostRewrite, PathRewrite, Route, RouteAction,
 };
+
+use rustc_hash::FxBuildHasher;
 
 use super::tcp::destination_service;
 use crate::lower::Ctx;
@@ -18,7 +21,7 @@ use crate::lower::sidecar_scope::egress::EgressListener;
 use crate::lower::virtual_service::destination::{cluster_name, hash_policy};
 use crate::lower::virtual_service::http::{DestinationService, RouteContext, routes};
 use crate::lower::virtual_service::matcher::any_path;
-use crate::lower::virtual_service::{MESH_GATEWAY, RouteSemantics, VirtualServiceConfig, retry};
+use crate::lower::virtual_service::{MESH_GATEWAY, RouteSemantics, VirtualServiceConfig};
 use crate::mesh::service::{Port, Resolution, Service};
 
 /// A service as one route table sees it: with the port of the table, or with all of them.
@@ -57,11 +60,12 @@ pub(super) struct Wrapper<'a> {
     pub origin: OriginId,
 }
 
-type Registry<'a> = BTreeMap<String, PortService<'a>>;
+/// Services by host, sorted.
+type Registry<'a> = IndexMap<String, PortService<'a>, FxBuildHasher>;
 
 /// The virtual hosts of a port; port 0 is one table for all ports.
 pub(super) fn wrappers<'a>(cx: &Ctx<'_>, egress: &'a EgressListener, port: u16) -> Vec<Wrapper<'a>> {
-    let mut registry: Registry<'a> = BTreeMap::new();
+    let mut registry: Registry<'a> = Registry::default();
     for service in &egress.services {
         if port == 0 {
             registry.insert(service.host.clone(), PortService { service, port: None });
@@ -70,6 +74,7 @@ pub(super) fn wrappers<'a>(cx: &Ctx<'_>, egress: &'a EgressListener, port: u16) 
             registry.insert(service.host.to_lowercase(), PortService { service, port: Some(found) });
         }
     }
+    registry.sort_unstable_keys();
     let mut out = Vec::new();
     for vs in virtual_services(egress, &registry, port) {
         out.extend(of_virtual_service(cx, egress, &registry, vs, port));
@@ -131,7 +136,7 @@ fn of_virtual_service<'a>(
         tls: false,
         service: &|host| registry.get(host).map(PortService::destination),
         hash: &|destination| destination_hash(cx.rule(&destination.host)?, destination),
-        default_retry: cx.lowering.mesh.settings.default_http_retry_policy.as_ref(),
+        default_retry: &cx.lowering.retries,
     };
     let routes = routes(&context, vs);
     if routes.is_empty() {
@@ -153,16 +158,13 @@ fn of_virtual_service<'a>(
         by_port.insert(80, Vec::new());
     }
     let origin = tools.origins.id(vs.meta.origin);
-    by_port
-        .into_iter()
-        .map(|(port, services)| Wrapper {
-            port,
-            services,
-            hosts: hosts.clone(),
-            routes: routes.clone(),
-            origin,
-        })
-        .collect()
+    let mut routes = Some(routes);
+    let last = by_port.keys().next_back().copied();
+    let mut of_port = |port, services| {
+        let own = if Some(port) == last { routes.take() } else { routes.clone() };
+        Wrapper { port, services, hosts: hosts.clone(), routes: own.unwrap_or_default(), origin }
+    };
+    by_port.into_iter().map(|(port, services)| of_port(port, services)).collect()
 }
 
 /// Hosts of a VirtualService that are services of the port, and the others. A wildcard takes the services for which no
@@ -209,7 +211,6 @@ fn default_wrapper<'a>(cx: &Ctx<'_>, service: PortService<'a>, written: &Port) -
     let tools = &cx.lowering.tools;
     let port = u16::try_from(written.number).unwrap_or(0);
     let hash = cx.rule(&service.host).and_then(|rule| service_hash(&rule.rule, port));
-    let policy = cx.lowering.mesh.settings.default_http_retry_policy.as_ref();
     let origin = tools.origins.id(written.origin);
     let route = Route {
         name: "default".into(),
@@ -220,7 +221,7 @@ fn default_wrapper<'a>(cx: &Ctx<'_>, service: PortService<'a>, written: &Port) -
             timeout_ns: 0,
             max_grpc_timeout_ns: Some(0),
             max_stream_duration_ns: None,
-            retry: retry::outbound(&tools.origins, policy, false),
+            retry: cx.lowering.retries.get(false),
             path_rewrite: PathRewrite::Keep,
             host_rewrite: HostRewrite::Keep,
             mirrors: Vec::new(),

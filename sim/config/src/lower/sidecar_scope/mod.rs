@@ -9,6 +9,9 @@ mod select;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use indexmap::IndexMap;
+use rustc_hash::FxBuildHasher;
+
 use super::Indexes;
 use super::destination_rule::{self, Consolidated};
 use super::virtual_service::{MESH_GATEWAY, VirtualServiceConfig, labels_subset};
@@ -41,9 +44,9 @@ pub struct SidecarScope {
     /// Every service with clusters: imported ones, then destinations of VirtualServices. One per host.
     pub services: Vec<Arc<Service>>,
     /// Positions in `services`.
-    by_host: BTreeMap<String, usize>,
+    by_host: IndexMap<String, usize, FxBuildHasher>,
     /// DestinationRules by service host.
-    rules: BTreeMap<String, Vec<Arc<Consolidated>>>,
+    rules: IndexMap<String, Vec<Arc<Consolidated>>, FxBuildHasher>,
     /// Unknown destinations.
     pub outbound_policy: OutboundPolicy,
 }
@@ -104,8 +107,8 @@ impl SidecarScope {
             sidecar: sidecar.cloned(),
             egress: Vec::new(),
             services: Vec::new(),
-            by_host: BTreeMap::new(),
-            rules: BTreeMap::new(),
+            by_host: IndexMap::default(),
+            rules: IndexMap::default(),
             outbound_policy,
         }
     }
@@ -166,7 +169,7 @@ pub fn select_sidecar<'a>(
 #[derive(Debug, Default)]
 struct Services {
     list: Vec<Arc<Service>>,
-    by_host: BTreeMap<String, usize>,
+    by_host: IndexMap<String, usize, FxBuildHasher>,
 }
 
 impl Services {

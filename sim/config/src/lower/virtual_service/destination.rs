@@ -18,7 +18,11 @@ use crate::resource::load_balancer::ConsistentHashLb;
 /// Cluster name of a direction, port, subset and host (semantics: istio-networking 11).
 #[must_use]
 pub fn cluster_name(port: u16, subset: &str, host: &str) -> Str {
-    format!("outbound|{port}|{subset}|{host}").into()
+    cluster_name_text(port, subset, host).into()
+}
+
+fn cluster_name_text(port: u16, subset: &str, host: &str) -> String {
+    format!("outbound|{port}|{subset}|{host}")
 }
 
 /// The cluster of a destination: its port, else the only port of its service, else the listener's.
@@ -28,15 +32,23 @@ pub fn destination_cluster(
     service: Option<DestinationService<'_>>,
     listen_port: u16,
 ) -> Str {
+    cluster_text(destination, service, listen_port).into()
+}
+
+fn cluster_text(
+    destination: &Destination,
+    service: Option<DestinationService<'_>>,
+    listen_port: u16,
+) -> String {
     if destination.host.is_empty() {
-        return "UnknownService".into();
+        return "UnknownService".to_owned();
     }
     let host = service.and_then(|s| s.external_name).unwrap_or(&destination.host);
     let port = match &destination.port {
         Some(port) => u16::try_from(port.number).unwrap_or(0),
         None => service.and_then(|s| s.only_port).unwrap_or(listen_port),
     };
-    cluster_name(port, &destination.subset, host)
+    cluster_name_text(port, &destination.subset, host)
 }
 
 /// Fills in the forward action of a route; headers of a single destination go to the route itself.
@@ -76,8 +88,10 @@ pub(super) fn apply(
         let clusters = used.map(|d| weighted(cx, d, &mut forward.hash_policy)).collect();
         forward.cluster = ClusterSpecifier::Weighted(clusters);
     }
-    let policy = http.retries.as_ref().or(cx.default_retry);
-    forward.retry = retry::outbound(&cx.tools.origins, policy, hashed);
+    forward.retry = match &http.retries {
+        Some(written) => retry::outbound(&cx.tools.origins, Some(written), hashed),
+        None => cx.default_retry.get(hashed),
+    };
     route.action = RouteAction::Forward(Box::new(forward));
 }
 
@@ -106,14 +120,14 @@ fn weighted(
         name: cluster_of(cx, d.destination.as_ref()),
         weight: u32::try_from(d.weight).unwrap_or(0),
         headers: operations.mutations,
-        host_rewrite: operations.authority.unwrap_or_default().into(),
+        host_rewrite: cx.tools.names.get(operations.authority.as_deref().unwrap_or_default()),
         origin: cx.tools.origins.id(d.origin),
     }
 }
 
 fn cluster_of(cx: &RouteContext<'_>, destination: Option<&Destination>) -> Str {
     match destination {
-        Some(d) => destination_cluster(d, (cx.service)(&d.host), cx.listen_port),
+        Some(d) => cx.tools.names.get(&cluster_text(d, (cx.service)(&d.host), cx.listen_port)),
         None => "UnknownService".into(),
     }
 }
@@ -188,7 +202,7 @@ fn mirrors(cx: &RouteContext<'_>, http: &HttpRoute) -> Vec<Mirror> {
 }
 
 fn mirror(cx: &RouteContext<'_>, d: &Destination, per_million: u32, origin: crate::source::Span) -> Mirror {
-    let cluster = destination_cluster(d, (cx.service)(&d.host), cx.listen_port);
+    let cluster = cluster_of(cx, Some(d));
     Mirror { cluster, per_million, origin: cx.tools.origins.id(origin) }
 }
 

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use mesh_core::Str;
 use mesh_core::ids::Taint;
 use mesh_core::ir::{
     ClusterSpecifier, DirectResponse, PathMatch, Redirect, RedirectPath, Route, RouteAction,
@@ -14,10 +13,11 @@ use super::destination;
 use super::filters;
 use super::headers;
 use super::matcher;
+use super::retry::DefaultRetries;
 use crate::lower::Tools;
 use crate::resource::http_match::HttpMatchRequest;
 use crate::resource::http_route::{
-    Destination, HttpDirectResponse, HttpRedirect, HttpRetry, HttpRoute, RedirectPortSelection,
+    Destination, HttpDirectResponse, HttpRedirect, HttpRoute, RedirectPortSelection,
 };
 use crate::resource::load_balancer::ConsistentHashLb;
 
@@ -48,8 +48,8 @@ pub struct RouteContext<'a> {
     pub service: &'a dyn Fn(&str) -> Option<DestinationService<'a>>,
     /// The consistent hash of a destination's DestinationRule.
     pub hash: &'a dyn Fn(&Destination) -> Option<&'a ConsistentHashLb>,
-    /// `meshConfig.defaultHttpRetryPolicy`.
-    pub default_retry: Option<&'a HttpRetry>,
+    /// Retries of routes that say nothing.
+    pub default_retry: &'a DefaultRetries,
 }
 
 /// The routes of a VirtualService, in order. None means that it does not count for this proxy, port and gateway.
@@ -95,19 +95,19 @@ fn translate(
     m: Option<&HttpMatchRequest>,
 ) -> Route {
     let name = match m {
-        Some(m) if !m.name.is_empty() => format!("{}.{}", http.name, m.name),
-        _ => http.name.clone(),
+        Some(m) if !m.name.is_empty() => cx.tools.names.get(&format!("{}.{}", http.name, m.name)),
+        _ => cx.tools.names.get(&http.name),
     };
     let matched = matcher::translate(cx.tools, m, vs.semantics);
     let operations = headers::translate(http.headers.as_ref());
     let mut route = Route {
-        name: name.into(),
+        name,
         matcher: matched.matcher,
         action: RouteAction::None,
         headers: operations.mutations,
         fault: None,
         cors: None,
-        decorator: "".into(),
+        decorator: cx.tools.names.get(""),
         taints: matched.taints,
         origin: cx.tools.origins.id(m.map_or(http.origin, |m| m.origin)),
         action_origin: cx.tools.origins.id(http.origin),
@@ -121,27 +121,31 @@ fn translate(
     } else {
         destination::apply(cx, vs, http, operations.authority, &mut route);
     }
-    route.decorator = decorator(&route, &vs.meta.name, cx.listen_port);
+    route.decorator = cx.tools.names.get(&decorator(&route, &vs.meta.name, cx.listen_port));
     route.fault = http.fault.as_ref().and_then(|f| filters::fault(cx.tools, f, &mut route.taints));
     route.cors = http.cors_policy.as_ref().map(|c| filters::cors(cx.tools, c, &mut route.taints));
     route
 }
 
 /// The operation name of traces, which Envoy also sends upstream as a header (istiod: `GetRouteOperation`).
-fn decorator(route: &Route, vs_name: &str, listen_port: u16) -> Str {
-    let path = match &route.matcher.path {
-        PathMatch::Prefix(prefix) => format!("{prefix}*"),
-        PathMatch::Path(path) => path.to_string(),
-        PathMatch::Regex(regex) => regex.source().to_owned(),
-        PathMatch::PathSeparatedPrefix(_) => "/*".to_owned(),
+fn decorator(route: &Route, vs_name: &str, listen_port: u16) -> String {
+    let (path, star) = match &route.matcher.path {
+        PathMatch::Prefix(prefix) => (prefix.as_ref(), "*"),
+        PathMatch::Path(path) => (path.as_ref(), ""),
+        PathMatch::Regex(regex) => (regex.source(), ""),
+        PathMatch::PathSeparatedPrefix(_) => ("/*", ""),
     };
     if let RouteAction::Forward(forward) = &route.action
         && let ClusterSpecifier::Cluster(cluster) = &forward.cluster
-        && let [_, port, _, host] = cluster.split('|').collect::<Vec<_>>().as_slice()
     {
-        return format!("{host}:{port}{path}").into();
+        let mut parts = cluster.split('|');
+        if let (Some(_), Some(port), Some(_), Some(host), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        {
+            return format!("{host}:{port}{path}{star}");
+        }
     }
-    format!("{vs_name}:{listen_port}{path}").into()
+    format!("{vs_name}:{listen_port}{path}{star}")
 }
 
 /// Codes that Envoy has no redirect for leave a route without action (istiod: `ApplyRedirect`).

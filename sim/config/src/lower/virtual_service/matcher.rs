@@ -115,10 +115,10 @@ impl Strings<'_> {
     /// istiod: `ConvertToEnvoyMatch`; `None` for an empty match.
     pub(super) fn pattern(&mut self, m: &Written) -> Option<StringPattern> {
         if let Some(exact) = &m.exact {
-            return Some(StringPattern::Exact(exact.as_str().into()));
+            return Some(StringPattern::Exact(self.tools.names.get(exact)));
         }
         if let Some(prefix) = &m.prefix {
-            return Some(StringPattern::Prefix(prefix.as_str().into()));
+            return Some(StringPattern::Prefix(self.tools.names.get(prefix)));
         }
         let regex = m.regex.as_deref()?;
         match self.tools.regexes.get(regex) {
@@ -133,9 +133,10 @@ impl Strings<'_> {
     fn path(&mut self, m: &Written, semantics: RouteSemantics) -> PathMatch {
         if let Some(prefix) = m.prefix.as_deref().filter(|_| m.exact.is_none()) {
             if semantics != RouteSemantics::VirtualService && prefix != "/" {
-                return PathMatch::PathSeparatedPrefix(prefix.strip_suffix('/').unwrap_or(prefix).into());
+                let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+                return PathMatch::PathSeparatedPrefix(self.tools.names.get(prefix));
             }
-            return PathMatch::Prefix(prefix.into());
+            return PathMatch::Prefix(self.tools.names.get(prefix));
         }
         match self.pattern(m) {
             Some(StringPattern::Exact(text)) => PathMatch::Path(text),
@@ -150,13 +151,13 @@ impl Strings<'_> {
         } else {
             HeaderCondition::Value(StringMatch::new(self.pattern(m)?))
         };
-        let name = name.to_ascii_lowercase().into();
+        let name = self.tools.names.get(&name.to_ascii_lowercase());
         Some(HeaderMatcher { name, condition, invert: false, treat_missing_as_empty: false })
     }
 
     fn query(&mut self, name: &str, m: &Written) -> Option<QueryMatcher> {
         let value = if is_presence(m) { None } else { Some(StringMatch::new(self.pattern(m)?)) };
-        Some(QueryMatcher { name: name.into(), value, absent: false })
+        Some(QueryMatcher { name: self.tools.names.get(name), value, absent: false })
     }
 
     fn claim(&mut self, path: Vec<&str>, m: &Written, invert: bool) -> Option<MetadataMatcher> {

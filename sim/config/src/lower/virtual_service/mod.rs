@@ -71,10 +71,10 @@ impl Index {
         default_export_to: &[String],
         domain: &str,
     ) -> Self {
-        let resolved: Vec<_> = written.iter().map(|object| (object, resolve(object, domain))).collect();
-        let delegates: BTreeMap<(&str, &str), (&VirtualService, BTreeSet<String>)> = resolved
+        let resolved = written.iter().map(|object| (object, resolve(object, domain)));
+        let (roots, leaves): (Vec<_>, Vec<_>) = resolved.partition(|(_, spec)| !spec.hosts.is_empty());
+        let delegates: Delegates<'_> = leaves
             .iter()
-            .filter(|(_, spec)| spec.hosts.is_empty())
             .map(|(object, spec)| {
                 let exports = export_set(&spec.export_to, default_export_to, &object.meta.namespace);
                 ((object.meta.namespace.as_str(), object.meta.name.as_str()), (spec, exports))
@@ -85,9 +85,8 @@ impl Index {
             let exports = export_set(&[], default_export_to, &object.meta.namespace);
             index.file(object.meta.clone(), object.spec.clone(), RouteSemantics::Ingress, &exports);
         }
-        for (object, spec) in resolved.iter().filter(|(_, spec)| !spec.hosts.is_empty()) {
-            let mut spec = spec.clone();
-            spec.http = with_delegates(&spec.http, &object.meta.namespace, &delegates);
+        for (object, mut spec) in roots {
+            spec.http = with_delegates(spec.http, &object.meta.namespace, &delegates);
             let exports = export_set(&spec.export_to, default_export_to, &object.meta.namespace);
             index.file(object.meta.clone(), spec, RouteSemantics::VirtualService, &exports);
         }
@@ -204,22 +203,21 @@ fn resolve(object: &Object<VirtualService>, domain: &str) -> VirtualService {
     spec
 }
 
+/// Delegates by namespace and name, with the namespaces they are exported to.
+type Delegates<'a> = BTreeMap<(&'a str, &'a str), (&'a VirtualService, BTreeSet<String>)>;
+
 /// A route whose delegate is missing or not exported to the root's namespace disappears.
-fn with_delegates(
-    http: &[HttpRoute],
-    namespace: &str,
-    delegates: &BTreeMap<(&str, &str), (&VirtualService, BTreeSet<String>)>,
-) -> Vec<HttpRoute> {
+fn with_delegates(http: Vec<HttpRoute>, namespace: &str, delegates: &Delegates<'_>) -> Vec<HttpRoute> {
     let mut out = Vec::with_capacity(http.len());
     for route in http {
         let Some(reference) = &route.delegate else {
-            out.push(route.clone());
+            out.push(route);
             continue;
         };
         let owner = if reference.namespace.is_empty() { namespace } else { &reference.namespace };
         let Some((spec, exports)) = delegates.get(&(owner, reference.name.as_str())) else { continue };
         if exports.contains("*") || exports.contains(namespace) {
-            out.extend(delegate::merge(route, &spec.http));
+            out.extend(delegate::merge(&route, &spec.http));
         }
     }
     out

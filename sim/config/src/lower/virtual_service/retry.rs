@@ -14,6 +14,27 @@ const DEFAULT_RETRIES: u32 = 2;
 /// Envoy: `RetryPolicy.RetryBackOff`, base 25 ms, cap ten times the base.
 const BASE_INTERVAL_NS: Nanos = 25_000_000;
 
+/// The policies of outbound routes without `retries`, made once.
+#[derive(Debug)]
+pub struct DefaultRetries {
+    plain: Option<RetryPolicy>,
+    hashed: Option<RetryPolicy>,
+}
+
+impl DefaultRetries {
+    /// Those of `meshConfig.defaultHttpRetryPolicy`, or Istio's own.
+    #[must_use]
+    pub fn new(origins: &OriginTable, mesh: Option<&HttpRetry>) -> Self {
+        DefaultRetries { plain: outbound(origins, mesh, false), hashed: outbound(origins, mesh, true) }
+    }
+
+    /// The policy of a route whose single destination uses consistent hashing, or does not.
+    #[must_use]
+    pub fn get(&self, hashed: bool) -> Option<RetryPolicy> {
+        if hashed { self.hashed.clone() } else { self.plain.clone() }
+    }
+}
+
 /// The policy of an outbound route. `written` is that of the route or else of the mesh; `hashed` says that the single
 /// destination of the route uses consistent hashing, where trying another host would defeat the hash.
 #[must_use]
