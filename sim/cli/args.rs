@@ -287,7 +287,7 @@ pub(crate) struct ConformanceArgs {
     /// Only this case.
     #[arg(long, value_name = "ID")]
     pub(crate) case: Option<String>,
-    /// Which judges; default: both.
+    /// Which judges; default: all that the directory has recordings for.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "JUDGE")]
     pub(crate) judge: Vec<Judge>,
 }
@@ -297,8 +297,14 @@ pub(crate) struct ConformanceArgs {
 pub(crate) enum Judge {
     /// `cases.jsonl` of every mesh.
     Requests,
-    /// `dynamic/`
+    /// `dynamic/`: behaviour over time.
     Dynamic,
+    /// `xds.json.gz` of every mesh: what istiod sent each proxy.
+    Translation,
+    /// `admission/`: what a cluster accepts.
+    Admission,
+    /// `yaml/`: what Kubernetes reads out of a text.
+    Yaml,
 }
 
 /// `init`

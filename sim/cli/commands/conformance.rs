@@ -1,6 +1,6 @@
 //! `conformance`: predictions against recorded answers of a real mesh.
 
-use mesh_harness::conformance::{Selection, case, dynamic, predictor, run};
+use mesh_harness::conformance::{Selection, admission, case, dynamic, predictor, run, translation, yaml};
 use mesh_reports::conformance::ConformanceReport;
 
 use super::output;
@@ -10,38 +10,14 @@ use crate::progress::Progress;
 
 /// The command.
 pub(crate) fn conformance(args: &ConformanceArgs, global: &Global) -> Exit {
-    let corpus = match case::read_corpus(&args.dir) {
-        Ok(corpus) => corpus,
+    let progress = Progress::start("judging recorded answers", global);
+    let report = match judge(args) {
+        Ok(report) => report,
         Err(e) => {
             anstream::eprintln!("error: {e}");
             return Exit::Input;
         }
     };
-    let selection = Selection { mesh: args.mesh.clone(), case: args.case.clone() };
-    let progress = Progress::start("judging recorded requests", global);
-    let wanted = |judge: Judge| args.judge.is_empty() || args.judge.contains(&judge);
-    let mut report = ConformanceReport::default();
-    if wanted(Judge::Requests) {
-        report = run(&corpus, &selection, |mesh| {
-            let loaded = predictor::load(mesh)?;
-            Ok(move |case: &case::Case| predictor::predict_case(&loaded, case))
-        });
-    }
-    let over_time = args.dir.join("dynamic");
-    if wanted(Judge::Dynamic) && over_time.is_dir() && args.mesh.as_deref().is_none_or(|m| m == "dynamic") {
-        match dynamic::read(&over_time) {
-            Ok(mut recordings) => {
-                recordings.retain(|r| args.case.as_ref().is_none_or(|c| *c == r.name));
-                for case in dynamic::judge_all(&recordings).cases {
-                    report.push(case);
-                }
-            }
-            Err(e) => {
-                anstream::eprintln!("error: {e}");
-                return Exit::Input;
-            }
-        }
-    }
     progress.finish();
     if report.cases.is_empty() {
         anstream::eprintln!("error: no case matched");
@@ -56,6 +32,46 @@ pub(crate) fn conformance(args: &ConformanceArgs, global: &Global) -> Exit {
         }
     };
     printed.worst(if failed(&report, global.strict) { Exit::Failed } else { Exit::Good })
+}
+
+fn judge(args: &ConformanceArgs) -> Result<ConformanceReport, case::CorpusError> {
+    let corpus = case::read_corpus(&args.dir)?;
+    let wanted = |judge: Judge| args.judge.is_empty() || args.judge.contains(&judge);
+    let mut report = ConformanceReport::default();
+    let mut add = |judged: ConformanceReport| {
+        for case in judged.cases {
+            let mesh = args.mesh.as_ref().is_none_or(|m| *m == case.mesh);
+            if mesh && args.case.as_ref().is_none_or(|c| *c == case.id) {
+                report.push(case);
+            }
+        }
+    };
+    if wanted(Judge::Requests) {
+        let selection = Selection { mesh: args.mesh.clone(), case: args.case.clone() };
+        add(run(&corpus, &selection, |mesh| {
+            let loaded = predictor::load(mesh)?;
+            Ok(move |case: &case::Case| predictor::predict_case(&loaded, case))
+        }));
+    }
+    // Whole groups are passed over when only one mesh of another group is asked for.
+    let group =
+        |name: &str| args.mesh.as_deref().is_none_or(|m| m == name || m.starts_with(&format!("{name}/")));
+    if wanted(Judge::Translation) && group("translation") {
+        add(translation::judge_all(&corpus)?);
+    }
+    if wanted(Judge::Admission) && group("admission") {
+        add(admission::judge_all(&admission::read(&args.dir)?));
+    }
+    if wanted(Judge::Yaml) && group("yaml") {
+        add(yaml::judge_all(&yaml::read(&args.dir)?));
+    }
+    let over_time = args.dir.join("dynamic");
+    if wanted(Judge::Dynamic) && group("dynamic") && over_time.is_dir() {
+        let mut recordings = dynamic::read(&over_time)?;
+        recordings.retain(|r| args.case.as_ref().is_none_or(|c| *c == r.name));
+        add(dynamic::judge_all(&recordings));
+    }
+    Ok(report)
 }
 
 fn failed(report: &ConformanceReport, strict: bool) -> bool {

@@ -5,8 +5,6 @@
 //! Stages: `strict` (unknown fields), `meta`, `openapi` (types and limits), `rules` (CEL).
 
 mod admission;
-#[cfg(test)]
-mod corpus;
 mod go_time;
 mod go_url;
 mod meta;

@@ -6,8 +6,6 @@
 
 mod advice;
 mod build;
-#[cfg(test)]
-mod corpus;
 mod cursor;
 #[cfg(test)]
 mod hostile;

@@ -1,8 +1,10 @@
 //! The recorded corpus as data: mesh directories and their `cases.jsonl` (FORMATS section 4). No judging here.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 /// A corpus that cannot be read.
@@ -58,10 +60,14 @@ pub struct Case {
 pub struct CorpusMesh {
     /// Directory name.
     pub name: String,
+    /// Its path.
+    pub directory: PathBuf,
     /// Manifest files, sorted.
     pub manifests: Vec<PathBuf>,
     /// `meshconfig.yaml`, if there is one.
     pub mesh_config: Option<PathBuf>,
+    /// The client pods that no manifest has, in the order of their numbers when recorded.
+    pub clients: Vec<Value>,
     /// Cases in file order.
     pub cases: Vec<Case>,
 }
@@ -82,6 +88,23 @@ pub fn read_corpus(dir: &Path) -> Result<Vec<CorpusMesh>, CorpusError> {
         }
     }
     Ok(meshes)
+}
+
+/// The lines of a `.jsonl` file as `T`; none if there is no such file.
+///
+/// # Errors
+/// When it cannot be read or a line is no `T`.
+pub fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, CorpusError> {
+    if !path.is_file() {
+        return Ok(Vec::new());
+    }
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| CorpusError::Read { path: path.to_owned(), source })?;
+    let parse = |(index, line): (usize, &str)| {
+        let at = |source| CorpusError::Line { path: path.to_owned(), line: index + 1, source };
+        serde_json::from_str(line).map_err(at)
+    };
+    text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(parse).collect()
 }
 
 fn sorted_entries(dir: &Path) -> Result<Vec<PathBuf>, CorpusError> {
@@ -116,7 +139,38 @@ fn read_mesh(dir: &Path) -> Result<Option<CorpusMesh>, CorpusError> {
         .filter(is_yaml)
         .partition::<Vec<_>, _>(|p| p.file_stem().is_some_and(|s| s == "meshconfig"));
     let name = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    Ok(Some(CorpusMesh { name, manifests, mesh_config: config.into_iter().next(), cases }))
+    Ok(Some(CorpusMesh {
+        name,
+        directory: dir.to_owned(),
+        manifests,
+        mesh_config: config.into_iter().next(),
+        clients: clients(dir)?,
+        cases,
+    }))
+}
+
+/// `addresses.json`: a map from the words of a client pod to `namespace/client-N`; none without that file.
+fn clients(dir: &Path) -> Result<Vec<Value>, CorpusError> {
+    #[derive(Deserialize)]
+    struct Addresses {
+        #[serde(default)]
+        clients: BTreeMap<String, String>,
+    }
+    let path = dir.join("addresses.json");
+    if !path.is_file() {
+        return Ok(Vec::new());
+    }
+    let text =
+        std::fs::read_to_string(&path).map_err(|source| CorpusError::Read { path: path.clone(), source })?;
+    let at = |source| CorpusError::Line { path: path.clone(), line: 1, source };
+    let addresses: Addresses = serde_json::from_str(&text).map_err(at)?;
+    let mut numbered = BTreeMap::new();
+    for (words, name) in &addresses.clients {
+        let number = name.rsplit('-').next().and_then(|n| n.parse::<u32>().ok());
+        let pod: Value = serde_json::from_str(words).map_err(at)?;
+        numbered.insert((number, name), serde_json::json!({ "pod": pod }));
+    }
+    Ok(numbered.into_values().collect())
 }
 
 #[cfg(test)]

@@ -3,11 +3,14 @@
 //! [`case`] reads the corpus, [`judge`] compares. Where predictions come from is the caller's business: see
 //! [`run`], which asks for one prediction per case.
 
+pub mod admission;
 pub mod case;
 mod counts;
 pub mod dynamic;
 pub mod judge;
 pub mod predictor;
+pub mod translation;
+pub mod yaml;
 
 use mesh_reports::conformance::{CaseResult, ConformanceReport, Verdict};
 use mesh_reports::outcome::Outcome;

@@ -31,8 +31,8 @@ pub fn load_at(mesh: &CorpusMesh, addresses: AddressWords) -> Result<LoadedMesh,
     let mut input = MeshInput::default();
     input.words.addresses = addresses;
     input.words.manifests = mesh.manifests.iter().map(|p| p.to_string_lossy().into_owned()).collect();
-    for case in &mesh.cases {
-        if let Ok(client) = Client::deserialize(&case.from) {
+    for from in mesh.clients.iter().chain(mesh.cases.iter().map(|c| &c.from)) {
+        if let Ok(client) = Client::deserialize(from) {
             input.note_client(&client);
         }
     }

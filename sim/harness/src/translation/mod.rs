@@ -13,9 +13,6 @@ mod recorded;
 mod routes;
 mod shape;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesh_core::ir::Snapshot;
