@@ -5,6 +5,7 @@
 //! * [`graph`] — the service graph of a mesh or a run.
 //! * [`access_log`] — access log lines in Istio's formats; [`metrics`] — Istio's standard metrics.
 //! * [`explain`] — one request, step by step.
+//! * [`findings`] — what lint found, and what is wrong with a test file.
 //! * [`outcome`] — one predicted outcome of one request, in the words of the conformance corpus.
 //! * [`conformance`] — the verdict table of `mesh-sim conformance`.
 //!
@@ -14,6 +15,7 @@ pub mod access_log;
 pub mod checks;
 pub mod conformance;
 pub mod explain;
+pub mod findings;
 pub mod graph;
 pub mod metrics;
 pub mod outcome;

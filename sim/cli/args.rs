@@ -30,7 +30,8 @@ pub(crate) struct Global {
     /// Format of stdout.
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT")]
     pub(crate) output: Option<Output>,
-    /// Write a further report: html, json, junit, sarif, prom, openmetrics, otlp, access-log, csv, dot, mermaid, svg.
+    /// Write a further report, repeatable. run, test, lint: json, ndjson, yaml, junit, sarif, tap, markdown, github,
+    /// gitlab, html; run also: prom, openmetrics, access-log, dot, mermaid, svg, d3.
     #[arg(long, global = true, value_name = "KIND=PATH")]
     pub(crate) report: Vec<String>,
     /// What is unknown fails.
@@ -70,6 +71,8 @@ pub(crate) enum Output {
     Markdown,
     /// GitHub workflow annotations.
     Github,
+    /// GitLab code quality.
+    Gitlab,
     /// TAP version 14.
     Tap,
     /// Names only.
@@ -84,10 +87,35 @@ pub(crate) enum Output {
     D3,
     /// Interactive page (graph), or report.
     Html,
-    /// SARIF 2.1.0 (lint).
+    /// SARIF 2.1.0 (test, lint, run).
     Sarif,
-    /// JUnit XML (test).
+    /// JUnit XML (test, lint, run).
     Junit,
+}
+
+impl Output {
+    /// As the command line spells it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Output::Table => "table",
+            Output::Wide => "wide",
+            Output::Json => "json",
+            Output::Yaml => "yaml",
+            Output::Ndjson => "ndjson",
+            Output::Markdown => "markdown",
+            Output::Github => "github",
+            Output::Gitlab => "gitlab",
+            Output::Tap => "tap",
+            Output::Name => "name",
+            Output::Dot => "dot",
+            Output::Mermaid => "mermaid",
+            Output::Svg => "svg",
+            Output::D3 => "d3",
+            Output::Html => "html",
+            Output::Sarif => "sarif",
+            Output::Junit => "junit",
+        }
+    }
 }
 
 /// When to colour.
@@ -200,8 +228,8 @@ pub(crate) struct TestArgs {
 /// `explain`
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// URL of the request: `http://HOST[:PORT]/PATH`, or `tcp://HOST:PORT`.
-    #[arg(value_name = "URL")]
+    /// URL of the request: `http://HOST[:PORT]/PATH`, or `tcp://HOST:PORT`; with --case a PolicyTest file.
+    #[arg(value_name = "URL|FILE")]
     pub(crate) target: Option<String>,
     #[command(flatten)]
     pub(crate) manifests: Manifests,
@@ -217,6 +245,9 @@ pub(crate) struct ExplainArgs {
     /// Header line `name: value`; repeat.
     #[arg(short = 'H', long = "header", value_name = "LINE")]
     pub(crate) header: Vec<String>,
+    /// A case of a PolicyTest file, exactly as `mesh-sim test` judges it: `explain policies/a.yaml --case NAME`.
+    #[arg(long, requires = "target", conflicts_with_all = ["from", "filename", "header"], value_name = "NAME")]
+    pub(crate) case: Option<String>,
     /// The proxy whose configuration `--dump` shows (`NS/WORKLOAD`).
     #[arg(long, value_name = "NS/WORKLOAD")]
     pub(crate) proxy: Option<String>,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// How the program ends. When several apply, [`Exit::worst`] decides: internal > input > failed > nothing > good.
+/// How the program ends. When several apply, [`Exit::worst`] decides: interrupted > internal > usage > input > failed > nothing > good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// All good.
@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     Nothing,
     /// Internal error.
     Internal,
+    /// The user stopped it.
+    Interrupted,
 }
 
 impl Exit {
@@ -28,6 +30,7 @@ impl Exit {
             Exit::Input => 3,
             Exit::Usage => 4,
             Exit::Internal => 5,
+            Exit::Interrupted => 6,
         }
     }
 
@@ -46,6 +49,7 @@ impl From<Exit> for ExitCode {
             Exit::Input => 3,
             Exit::Nothing => 4,
             Exit::Internal => 70,
+            Exit::Interrupted => 130,
         })
     }
 }

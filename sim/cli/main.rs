@@ -6,6 +6,7 @@ mod args;
 mod commands;
 mod diagnostics;
 mod exit;
+mod interrupt;
 mod progress;
 
 use std::process::ExitCode;

@@ -7,5 +7,6 @@
 
 mod cli;
 mod conformance;
+mod testing;
 mod tidy;
 mod walkthroughs;

@@ -1,5 +1,7 @@
 //! `explain`: one request, every outcome, every hop; and what istiod would send to a proxy.
 
+use std::path::Path;
+
 use mesh_config::decode::Spanned;
 use mesh_config::source::Span;
 use mesh_harness::explain::explain as explained;
@@ -8,6 +10,8 @@ use mesh_harness::format::request::{HeaderWords, Request, RequestWords};
 use mesh_harness::loaded::{LoadedMesh, MeshInput};
 use mesh_harness::plan::behavior::Behaviors;
 use mesh_harness::plan::traffic::{client_request, sender};
+use mesh_harness::policy::{CaseExplained, explain_case};
+use mesh_reports::explain::Explanation;
 
 use super::{dump, inputs, output};
 use crate::args::{ExplainArgs, Global, Output};
@@ -16,6 +20,9 @@ use crate::exit::Exit;
 
 /// The command.
 pub(crate) fn explain(args: &ExplainArgs, global: &Global) -> Exit {
+    if let (Some(name), Some(file)) = (&args.case, &args.target) {
+        return case(file, name, global);
+    }
     if args.manifests.filename.is_empty() {
         anstream::eprintln!(
             "error: explain needs manifests: mesh-sim explain -f k8s/ --from shop/frontend http://checkout:8080/pay"
@@ -88,20 +95,39 @@ fn one(args: &ExplainArgs, global: &Global, mesh: &LoadedMesh, client: Client, u
             anstream::eprintln!("error: {why}");
             Exit::Input
         }
-        Ok(explanation) => {
-            let unknown = explanation.outcomes.iter().any(|o| !o.outcome.unknown.is_empty());
-            let printed = match global.output.unwrap_or(Output::Table) {
-                Output::Json => output::stdout(&output::json(&explanation)),
-                Output::Yaml => output::stdout(&output::yaml(&explanation)),
-                Output::Table | Output::Wide => output::stdout(&explanation.text()),
-                other => {
-                    anstream::eprintln!("error: explain has no output {other:?}; it has table, json, yaml");
-                    return Exit::Usage;
-                }
-            };
-            if unknown && global.strict { printed.worst(Exit::Failed) } else { printed }
+        Ok(explanation) => show(&explanation, global),
+    }
+}
+
+/// `explain FILE --case NAME`
+fn case(file: &str, name: &str, global: &Global) -> Exit {
+    match explain_case(Path::new(file), name, &[]) {
+        CaseExplained::Shown(explanation) => show(&explanation, global),
+        CaseExplained::Broken(findings) => {
+            for finding in findings {
+                anstream::eprintln!("error: {}", finding.text());
+            }
+            Exit::Input
+        }
+        CaseExplained::Nothing(why) => {
+            anstream::eprintln!("error: {why}");
+            Exit::Nothing
         }
     }
+}
+
+fn show(explanation: &Explanation, global: &Global) -> Exit {
+    let unknown = explanation.outcomes.iter().any(|o| !o.outcome.unknown.is_empty());
+    let printed = match global.output.unwrap_or(Output::Table) {
+        Output::Json => output::stdout(&output::json(explanation)),
+        Output::Yaml => output::stdout(&output::yaml(explanation)),
+        Output::Table | Output::Wide => output::stdout(&explanation.text()),
+        other => {
+            anstream::eprintln!("error: explain has no output {other:?}; it has table, json, yaml");
+            return Exit::Usage;
+        }
+    };
+    if unknown && global.strict { printed.worst(Exit::Failed) } else { printed }
 }
 
 /// `NS/WORKLOAD`, `gateway:NS/NAME`, `pod:NS[/SERVICEACCOUNT]`.

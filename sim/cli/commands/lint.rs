@@ -1,28 +1,20 @@
 //! `lint`: everything a cluster would refuse, warn about, or silently not do.
 
-use mesh_config::diagnostic::{Diagnostic, Severity, codes};
+use mesh_config::diagnostic::{Severity, codes};
 use mesh_config::source::Sources;
+use mesh_harness::findings::{findings, rules};
 use mesh_harness::lint as checks;
-use serde::Serialize;
+use mesh_reports::checks::TestReport;
+use mesh_reports::findings::{Finding, Level};
+use mesh_reports::render::{github, gitlab, html, junit, markdown, sarif, tap};
 
 use super::{inputs, output};
 use crate::args::{FailOn, Global, LintArgs, Output};
 use crate::diagnostics;
 use crate::exit::Exit;
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Finding {
-    code: &'static str,
-    severity: &'static str,
-    stage: &'static str,
-    message: String,
-    file: String,
-    line: u32,
-    column: u32,
-    object: Option<String>,
-    help: Option<String>,
-}
+const FORMS: [&str; 10] =
+    ["json", "ndjson", "yaml", "junit", "sarif", "tap", "markdown", "github", "gitlab", "html"];
 
 /// The command.
 pub(crate) fn lint(args: &LintArgs, global: &Global) -> Exit {
@@ -39,19 +31,39 @@ pub(crate) fn lint(args: &LintArgs, global: &Global) -> Exit {
         );
         return Exit::Usage;
     }
+    let targets = match output::targets(&global.report, &FORMS) {
+        Ok(targets) => targets,
+        Err(exit) => return exit,
+    };
+    let wanted = global.output.unwrap_or(Output::Table);
+    let form = FORMS.into_iter().find(|f| *f == wanted.name());
+    if form.is_none() && !matches!(wanted, Output::Table | Output::Wide) {
+        return output::no_such_format("lint", global, &FORMS);
+    }
     let read = inputs::read(&args.manifests, &args.paths);
     let nothing = read.objects.is_empty() && read.diagnostics.is_empty();
     let (sources, found) =
         checks::lint(read.sources, read.objects, read.diagnostics, &args.manifests.namespace);
     let found = inputs::suppressed(found, global);
-    let printed = print(&sources, &found, global);
+    let failing = if args.fail_on == FailOn::Warn || global.strict { Level::Warning } else { Level::Error };
+    let shown = Found { findings: findings(&sources, &found), sources: &sources, failing };
+    let mut printed = match form {
+        None => {
+            diagnostics::show(&sources, &found, global);
+            Exit::Good
+        }
+        Some(form) => output::stdout(&shown.text(form)),
+    };
+    for target in &targets {
+        printed = printed.worst(output::file(&target.path, &shown.text(&target.kind)));
+    }
     if nothing {
         return Exit::Nothing;
     }
     let has = |s: Severity| found.iter().any(|d| d.severity == s);
     let verdict = if has(Severity::Error) {
         Exit::Input
-    } else if has(Severity::Warning) && (args.fail_on == FailOn::Warn || global.strict) {
+    } else if has(Severity::Warning) && failing == Level::Warning {
         Exit::Failed
     } else {
         Exit::Good
@@ -59,108 +71,42 @@ pub(crate) fn lint(args: &LintArgs, global: &Global) -> Exit {
     printed.worst(verdict)
 }
 
-fn print(sources: &Sources, found: &[Diagnostic], global: &Global) -> Exit {
-    match global.output.unwrap_or(Output::Table) {
-        Output::Table | Output::Wide => {
-            diagnostics::show(sources, found, global);
-            Exit::Good
-        }
-        Output::Json => output::stdout(&output::json(&findings(sources, found))),
-        Output::Yaml => output::stdout(&output::yaml(&findings(sources, found))),
-        Output::Ndjson => {
-            let lines: String = findings(sources, found)
-                .iter()
-                .map(|f| serde_json::to_string(f).unwrap_or_default() + "\n")
-                .collect();
-            output::stdout(&lines)
-        }
-        Output::Github => {
-            let lines: String = findings(sources, found)
-                .iter()
-                .map(|f| {
-                    let level = match f.severity {
-                        "error" => "error",
-                        "warning" => "warning",
-                        _ => "notice",
-                    };
-                    format!(
-                        "::{level} file={},line={},col={},title={}::{}\n",
-                        f.file,
-                        f.line,
-                        f.column,
-                        f.code,
-                        f.message.replace('\n', "%0A")
-                    )
-                })
-                .collect();
-            output::stdout(&lines)
-        }
-        Output::Sarif => output::stdout(&output::json(&sarif(sources, found))),
-        other => {
-            anstream::eprintln!(
-                "error: lint has no output {other:?}; it has table, json, yaml, ndjson, github, sarif"
-            );
-            Exit::Usage
+/// Findings as text.
+struct Found<'a> {
+    findings: Vec<Finding>,
+    sources: &'a Sources,
+    failing: Level,
+}
+
+impl Found<'_> {
+    fn text(&self, form: &str) -> String {
+        let all = &self.findings;
+        match form {
+            "yaml" => output::yaml(all),
+            "ndjson" => all.iter().map(output::line).collect(),
+            "github" => github::annotations(all, &self.summary()),
+            "gitlab" => gitlab::code_quality(all),
+            "sarif" => sarif::sarif(all, rules()),
+            "markdown" => markdown::findings(all),
+            "html" => html::findings(all),
+            "junit" => junit::junit(&self.as_tests()),
+            "tap" => tap::tap(&self.as_tests()),
+            _ => output::json(all),
         }
     }
-}
 
-fn severity(d: &Diagnostic) -> &'static str {
-    match d.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-        Severity::Info => "info",
+    fn summary(&self) -> String {
+        let count = |level: Level| self.findings.iter().filter(|f| f.severity == level).count();
+        format!(
+            "{} errors · {} warnings · {} remarks",
+            count(Level::Error),
+            count(Level::Warning),
+            count(Level::Info)
+        )
     }
-}
 
-fn findings(sources: &Sources, found: &[Diagnostic]) -> Vec<Finding> {
-    found
-        .iter()
-        .map(|d| {
-            let at = d.labels.first().map(|l| l.span);
-            let (line, column) = at.map_or((1, 1), |span| sources.line_col(span));
-            Finding {
-                code: d.code.0,
-                severity: severity(d),
-                stage: d.stage.word(),
-                message: d.message.clone(),
-                file: at.map(|span| sources.name(span.file).to_owned()).unwrap_or_default(),
-                line,
-                column,
-                object: d.object.as_ref().map(ToString::to_string),
-                help: d.help.clone(),
-            }
-        })
-        .collect()
-}
-
-/// SARIF 2.1.0.
-fn sarif(sources: &Sources, found: &[Diagnostic]) -> serde_json::Value {
-    use serde_json::json;
-    let rules: Vec<_> = codes::ALL
-        .iter()
-        .filter(|c| found.iter().any(|d| d.code == c.code))
-        .map(|c| json!({"id": c.code.0, "shortDescription": {"text": c.title}, "fullDescription": {"text": c.explanation}}))
-        .collect();
-    let results: Vec<_> = findings(sources, found)
-        .into_iter()
-        .map(|f| {
-            let level = if f.severity == "info" { "note" } else { f.severity };
-            let fingerprint = format!("{}:{}:{}", f.code, f.object.as_deref().unwrap_or(&f.file), f.message);
-            json!({
-                "ruleId": f.code,
-                "level": level,
-                "message": {"text": f.message},
-                "locations": [{"physicalLocation": {
-                    "artifactLocation": {"uri": f.file},
-                    "region": {"startLine": f.line.max(1), "startColumn": f.column.max(1)}}}],
-                "partialFingerprints": {"meshSim/v1": fingerprint},
-            })
-        })
-        .collect();
-    json!({
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [{"tool": {"driver": {"name": "mesh-sim", "informationUri": "https://github.com/mesh-sim/mesh-sim", "version": env!("CARGO_PKG_VERSION"), "rules": rules}}, "results": results}],
-    })
+    fn as_tests(&self) -> TestReport {
+        let files: Vec<String> = self.sources.ids().map(|id| self.sources.name(id).to_owned()).collect();
+        TestReport::of_findings(&files, &self.findings, self.failing)
+    }
 }

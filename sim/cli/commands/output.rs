@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::args::{Global, Output};
 use crate::exit::Exit;
 
 /// Writes the document to stdout. A closed pipe is no error.
@@ -41,6 +42,13 @@ pub(crate) fn targets(options: &[String], known: &[&str]) -> Result<Vec<ReportTa
     Ok(targets)
 }
 
+/// The usage error of a command that has no such `-o`.
+pub(crate) fn no_such_format(command: &str, global: &Global, known: &[&str]) -> Exit {
+    let wanted = global.output.map(Output::name).unwrap_or_default();
+    anstream::eprintln!("error: {command} has no output `{wanted}`; it has {}", known.join(", "));
+    Exit::Usage
+}
+
 /// Writes a report file; the others are still written when one fails.
 pub(crate) fn file(path: &Path, text: &str) -> Exit {
     if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty())
@@ -49,9 +57,22 @@ pub(crate) fn file(path: &Path, text: &str) -> Exit {
         anstream::eprintln!("error: cannot create {}: {e}", parent.display());
         return Exit::Input;
     }
-    match std::fs::write(path, text) {
+    // Whole or not at all: a reader never sees half a report. What is no plain file (`/dev/stderr`) is written as it is.
+    let plain = path.metadata().map_or(true, |m| m.is_file());
+    let part = path.with_file_name(format!(
+        ".{}.{}.part",
+        path.file_name().unwrap_or_default().to_string_lossy(),
+        std::process::id()
+    ));
+    let written = if plain {
+        std::fs::write(&part, text).and_then(|()| std::fs::rename(&part, path))
+    } else {
+        std::fs::write(path, text)
+    };
+    match written {
         Ok(()) => Exit::Good,
         Err(e) => {
+            let _ = std::fs::remove_file(&part);
             anstream::eprintln!("error: cannot write {}: {e}", path.display());
             Exit::Input
         }
@@ -61,6 +82,11 @@ pub(crate) fn file(path: &Path, text: &str) -> Exit {
 /// Any serialisable document as pretty JSON.
 pub(crate) fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
+}
+
+/// Any serialisable document as one line of JSON.
+pub(crate) fn line(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default() + "\n"
 }
 
 /// Any serialisable document as YAML.

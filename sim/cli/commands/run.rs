@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use mesh_harness::document::{Override, ReadDocuments, TestDocument, read_file};
+use mesh_harness::findings::rules;
 use mesh_harness::format::quantity::Duration;
 use mesh_harness::scenario::{self, Ran, RunOptions};
+use mesh_reports::checks::{EXPECTATION, FileResult, GATE, TestReport, UNKNOWN};
 use mesh_reports::render::run_table::run_table;
-use mesh_reports::render::{graph_text, svg};
+use mesh_reports::render::{github, gitlab, graph_text, html, junit, markdown, sarif, svg, tap, tests};
 use mesh_reports::run::{GateVerdict, RESULT_VERSION, RunReport};
 use serde::Serialize;
 
@@ -16,8 +18,11 @@ use crate::diagnostics;
 use crate::exit::Exit;
 use crate::progress::Progress;
 
-const REPORTS: [&str; 10] =
-    ["json", "yaml", "dot", "mermaid", "svg", "html", "d3", "prom", "openmetrics", "access-log"];
+/// What is made of reports alone, on stdout or into a file.
+const FORMS: [&str; 10] =
+    ["json", "ndjson", "yaml", "junit", "sarif", "tap", "markdown", "github", "gitlab", "html"];
+/// What needs the records, or a file of its own for each run.
+const EACH: [&str; 7] = ["dot", "mermaid", "svg", "d3", "prom", "openmetrics", "access-log"];
 
 /// `-o json`: the runs with their version.
 #[derive(Serialize)]
@@ -29,9 +34,14 @@ struct Results<'a> {
 
 /// The command.
 pub(crate) fn run(args: &RunArgs, global: &Global) -> Exit {
-    let targets = match output::targets(&global.report, &REPORTS) {
+    let known: Vec<&str> = FORMS.into_iter().chain(EACH).collect();
+    let targets = match output::targets(&global.report, &known) {
         Ok(targets) => targets,
         Err(exit) => return exit,
+    };
+    let Some(form) = form(global.output.unwrap_or(Output::Table)) else {
+        let known: Vec<&str> = ["table", "wide", "name"].into_iter().chain(FORMS).collect();
+        return output::no_such_format("run", global, &known);
     };
     let (options, overrides) = match options(&args.overrides, global) {
         Ok(options) => options,
@@ -53,12 +63,16 @@ pub(crate) fn run(args: &RunArgs, global: &Global) -> Exit {
         return Exit::Nothing;
     }
     for ran in &all {
-        for target in &targets {
+        for target in targets.iter().filter(|t| EACH.contains(&t.kind.as_str())) {
             exit = exit.worst(report(ran, target, all.len()));
         }
     }
     let reports: Vec<RunReport> = all.into_iter().map(|ran| ran.report).collect();
-    exit.worst(print(&reports, global)).worst(verdict(&reports, global.strict))
+    for target in targets.iter().filter(|t| FORMS.contains(&t.kind.as_str())) {
+        exit = exit.worst(output::file(&target.path, &text(&reports, &target.kind, global.strict)));
+    }
+    let printed = output::stdout(&text(&reports, form, global.strict));
+    exit.worst(printed).worst(verdict(&reports, global.strict))
 }
 
 fn list(paths: &[std::path::PathBuf]) -> String {
@@ -130,24 +144,28 @@ pub(crate) fn run_file(
     (ran, exit)
 }
 
-fn print(reports: &[RunReport], global: &Global) -> Exit {
-    let text = match global.output.unwrap_or(Output::Table) {
-        Output::Json => output::json(&Results { api_version: RESULT_VERSION, runs: reports }),
-        Output::Yaml => output::yaml(&Results { api_version: RESULT_VERSION, runs: reports }),
-        Output::Ndjson => {
-            reports.iter().map(|r| serde_json::to_string(r).unwrap_or_default() + "\n").collect()
-        }
-        Output::Name => reports.iter().map(|r| format!("{}\n", r.name)).collect(),
-        Output::Wide => tables(reports, true),
-        Output::Table => tables(reports, false),
-        other => {
-            anstream::eprintln!(
-                "error: run has no output {other:?}; it has table, wide, json, yaml, ndjson, name"
-            );
-            return Exit::Usage;
-        }
-    };
-    output::stdout(&text)
+fn form(output: Output) -> Option<&'static str> {
+    ["table", "wide", "name"].into_iter().chain(FORMS).find(|f| *f == output.name())
+}
+
+fn text(reports: &[RunReport], form: &str, strict: bool) -> String {
+    let gates = || TestReport { strict, ..TestReport::new(reports.iter().map(FileResult::of_run).collect()) };
+    let named = || [EXPECTATION, GATE, UNKNOWN].into_iter().chain(rules());
+    match form {
+        "table" => tables(reports, false),
+        "wide" => tables(reports, true),
+        "name" => reports.iter().map(|r| format!("{}\n", r.name)).collect(),
+        "ndjson" => reports.iter().map(output::line).collect(),
+        "yaml" => output::yaml(&Results { api_version: RESULT_VERSION, runs: reports }),
+        "markdown" => markdown::runs(reports),
+        "html" => html::runs(reports),
+        "junit" => junit::junit(&gates()),
+        "tap" => tap::tap(&gates()),
+        "github" => github::annotations(&gates().problems(), &tests::summary(&gates())),
+        "gitlab" => gitlab::code_quality(&gates().problems()),
+        "sarif" => sarif::sarif(&gates().problems(), named()),
+        _ => output::json(&Results { api_version: RESULT_VERSION, runs: reports }),
+    }
 }
 
 fn tables(reports: &[RunReport], wide: bool) -> String {
@@ -169,17 +187,10 @@ pub(crate) fn verdict(reports: &[RunReport], strict: bool) -> Exit {
 fn report(ran: &Ran, target: &ReportTarget, runs: usize) -> Exit {
     let name = &ran.report.name;
     let text = match target.kind.as_str() {
-        "json" => {
-            output::json(&Results { api_version: RESULT_VERSION, runs: std::slice::from_ref(&ran.report) })
-        }
-        "yaml" => {
-            output::yaml(&Results { api_version: RESULT_VERSION, runs: std::slice::from_ref(&ran.report) })
-        }
         "dot" => graph_text::dot(&ran.report.graph),
         "mermaid" => graph_text::mermaid(&ran.report.graph),
         "d3" => graph_text::d3(&ran.report.graph),
         "svg" => svg::svg(&ran.report.graph),
-        "html" => svg::page(&ran.report.graph, name),
         "prom" => mesh_reports::metrics::prometheus(&mesh_harness::report::metrics::scrapes(ran)),
         "openmetrics" => mesh_reports::metrics::openmetrics(
             &mesh_harness::report::metrics::scrapes(ran),

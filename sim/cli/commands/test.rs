@@ -2,22 +2,28 @@
 
 use std::path::PathBuf;
 
-use mesh_harness::policy::{TestOptions, find, test_paths};
-use mesh_reports::checks::TestReport;
-use mesh_reports::render::tests;
+use mesh_harness::findings::rules;
+use mesh_harness::policy::{Stop, TestOptions, find, test_paths, without_tests};
+use mesh_reports::checks::{EXPECTATION, GATE, Stopped, TestReport, UNKNOWN};
+use mesh_reports::render::{github, gitlab, html, junit, markdown, sarif, tap, tests};
 
 use super::{output, run};
 use crate::args::{Global, Output, TestArgs};
 use crate::exit::Exit;
+use crate::interrupt;
 use crate::progress::Progress;
 
-const REPORTS: [&str; 6] = ["json", "yaml", "junit", "tap", "markdown", "github"];
+const REPORTS: [&str; 10] =
+    ["json", "ndjson", "yaml", "junit", "sarif", "tap", "markdown", "github", "gitlab", "html"];
 
 /// The command.
 pub(crate) fn test(args: &TestArgs, global: &Global) -> Exit {
     let targets = match output::targets(&global.report, &REPORTS) {
         Ok(targets) => targets,
         Err(exit) => return exit,
+    };
+    let Some(form) = form(global.output.unwrap_or(Output::Table)) else {
+        return output::no_such_format("test", global, &FORMS);
     };
     let options = match options(args, global) {
         Ok(options) => options,
@@ -29,22 +35,47 @@ pub(crate) fn test(args: &TestArgs, global: &Global) -> Exit {
         return Exit::Input;
     }
     let files = find(&paths);
+    interrupt::asks(&options.stop);
     let progress = Progress::start(&format!("testing {} files", files.len()), global);
-    let report = test_paths(&files, &options);
+    let report = TestReport { strict: global.strict, ..test_paths(&files, &options) };
     progress.finish();
-    let totals = report.totals();
-    if files.is_empty() || totals.passed + totals.failed + totals.unknown == 0 {
-        anstream::eprintln!("error: no PolicyTest case and no gated Scenario matched");
-        return Exit::Nothing;
+    let mut exit = nothing(args, &paths, &report);
+    if exit == Exit::Nothing && report.totals().files == 0 {
+        return exit;
     }
-    let mut exit = print(&report, global);
+    exit = exit.worst(output::stdout(&text(&report, form, global.quiet)));
     for target in &targets {
-        exit = exit.worst(output::file(&target.path, &text(&report, &target.kind)));
+        exit = exit.worst(output::file(&target.path, &text(&report, &target.kind, global.quiet)));
     }
     if report.files.iter().any(|f| !f.broken.is_empty()) {
         exit = exit.worst(Exit::Input);
     }
+    if report.stopped == Some(Stopped::Interrupted) {
+        exit = exit.worst(Exit::Interrupted);
+    }
     if report.failed(global.strict) { exit.worst(Exit::Failed) } else { exit }
+}
+
+/// What was asked for and holds no test: [`Exit::Nothing`], with the reason on stderr. Part of a run cannot tell.
+fn nothing(args: &TestArgs, paths: &[PathBuf], report: &TestReport) -> Exit {
+    if args.shard.is_some() || report.stopped.is_some() {
+        return Exit::Good;
+    }
+    let empty = without_tests(paths, report);
+    for path in &empty {
+        anstream::eprintln!("error: {} holds no PolicyTest and no Scenario with `expect`", path.display());
+    }
+    let totals = report.totals();
+    if empty.is_empty() && totals.passed + totals.failed + totals.unknown == 0 {
+        let filters: Vec<String> = args.filter.iter().map(|f| format!("`{f}`")).collect();
+        anstream::eprintln!(
+            "error: none of the {} cases has {} in its `file: name` (`-o name` lists the files)",
+            totals.skipped,
+            filters.join(" or ")
+        );
+        return Exit::Nothing;
+    }
+    if empty.is_empty() { Exit::Good } else { Exit::Nothing }
 }
 
 fn options(args: &TestArgs, global: &Global) -> Result<TestOptions, Exit> {
@@ -59,7 +90,8 @@ fn options(args: &TestArgs, global: &Global) -> Result<TestOptions, Exit> {
             }
         },
     };
-    Ok(TestOptions { filter: args.filter.clone(), shard, fail_fast: args.fail_fast, overrides, run })
+    let stop = Stop::default();
+    Ok(TestOptions { filter: args.filter.clone(), shard, fail_fast: args.fail_fast, overrides, run, stop })
 }
 
 fn parse_shard(text: &str) -> Option<(u32, u32)> {
@@ -74,41 +106,32 @@ fn defaults() -> Vec<PathBuf> {
     if usual.is_empty() { vec![PathBuf::from(".")] } else { usual }
 }
 
-fn print(report: &TestReport, global: &Global) -> Exit {
-    let kind = match global.output.unwrap_or(Output::Table) {
-        Output::Table | Output::Wide => return output::stdout(&tests::table(report, global.quiet)),
-        Output::Json => "json",
-        Output::Yaml => "yaml",
-        Output::Markdown => "markdown",
-        Output::Github => "github",
-        Output::Tap => "tap",
-        Output::Junit => "junit",
-        Output::Ndjson => {
-            let lines: String =
-                report.files.iter().map(|f| serde_json::to_string(f).unwrap_or_default() + "\n").collect();
-            return output::stdout(&lines);
-        }
-        Output::Name => {
-            let names: String = report.files.iter().map(|f| format!("{}\n", f.file)).collect();
-            return output::stdout(&names);
-        }
-        other => {
-            anstream::eprintln!(
-                "error: test has no output {other:?}; it has table, json, yaml, ndjson, markdown, github, tap, junit, name"
-            );
-            return Exit::Usage;
-        }
-    };
-    output::stdout(&text(report, kind))
+const FORMS: [&str; 12] = [
+    "table", "json", "yaml", "ndjson", "markdown", "github", "gitlab", "tap", "junit", "sarif", "html",
+    "name",
+];
+
+fn form(output: Output) -> Option<&'static str> {
+    let name = output.name();
+    // A test has no more columns to show.
+    let name = if name == "wide" { "table" } else { name };
+    FORMS.into_iter().find(|f| *f == name)
 }
 
-fn text(report: &TestReport, kind: &str) -> String {
-    match kind {
-        "junit" => tests::junit(report),
-        "tap" => tests::tap(report),
-        "markdown" => tests::markdown(report),
-        "github" => tests::github(report),
+fn text(report: &TestReport, form: &str, quiet: bool) -> String {
+    let all = || [EXPECTATION, GATE, UNKNOWN].into_iter().chain(rules());
+    match form {
+        "table" => tests::table(report, quiet),
+        "junit" => junit::junit(report),
+        "tap" => tap::tap(report),
+        "markdown" => markdown::tests(report),
+        "html" => html::tests(report),
+        "github" => github::annotations(&report.problems(), &tests::summary(report)),
+        "gitlab" => gitlab::code_quality(&report.problems()),
+        "sarif" => sarif::sarif(&report.problems(), all()),
         "yaml" => output::yaml(report),
+        "ndjson" => report.files.iter().map(output::line).collect(),
+        "name" => report.files.iter().map(|f| format!("{}\n", f.file)).collect(),
         _ => output::json(report),
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use globset::GlobBuilder;
 use walkdir::WalkDir;
@@ -169,10 +169,27 @@ fn is_manifest(path: &Path) -> bool {
     ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
-/// Paths are shown without a leading `./` and with `/` everywhere, so output is the same on every machine.
+/// Paths are shown without a leading `./`, without `a/../` and with `/` everywhere: the same on every machine, and as
+/// code hosts name the file.
 fn display(path: &Path) -> String {
+    let short = shortened(path);
+    // Behind a symbolic link `..` may lead elsewhere.
+    let path = if short.exists() { &short } else { path };
     let text = path.to_string_lossy().replace('\\', "/");
     text.strip_prefix("./").unwrap_or(&text).to_owned()
+}
+
+fn shortened(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        let below = matches!(out.components().next_back(), Some(Component::Normal(_)));
+        if part == Component::ParentDir && below {
+            out.pop();
+        } else {
+            out.push(part);
+        }
+    }
+    out
 }
 
 #[cfg(test)]

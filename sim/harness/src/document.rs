@@ -3,6 +3,7 @@
 //! Reading is `mesh-config`'s: spans, all errors at once, "did you mean". A file may hold several documents;
 //! manifests beside them are not ours and are reported.
 
+mod cases;
 mod expand;
 mod overrides;
 
@@ -14,7 +15,6 @@ use mesh_config::document::RawObject;
 use mesh_config::input::{Expand, expand as read_inputs};
 use mesh_config::load;
 use mesh_config::source::{Sources, Span};
-use mesh_config::yaml::{Node, Value};
 use serde::Deserialize;
 
 use crate::format::policy::{CaseWords, PolicySpec};
@@ -178,36 +178,11 @@ fn one(mut object: RawObject, path: &Path, overrides: &[Override], out: &mut Rea
         from_node::<ScenarioSpec>(spec, &mut cx)
             .map(|spec| TestDocument::Scenario(Box::new(ScenarioDocument { heading, spec })))
     } else {
-        policy(spec, &mut cx)
+        cases::policy(spec, &mut cx)
             .map(|(spec, cases)| TestDocument::Policy(Box::new(PolicyDocument { heading, spec, cases })))
     };
     out.diagnostics.append(&mut cx.diagnostics);
     out.documents.extend(document);
-}
-
-/// Cases are decoded one by one, after their matrices.
-fn policy(spec: &Node, cx: &mut DecodeCx) -> Option<(PolicySpec, Vec<CaseWords>)> {
-    let mut rest = spec.clone();
-    if let Value::Mapping(entries) = &mut rest.value {
-        entries.retain(|(key, _)| key.text != "cases");
-    }
-    let decoded = from_node::<PolicySpec>(&rest, cx)?;
-    let mut cases = Vec::new();
-    for (index, case) in spec.get("cases").map(Node::sequence).unwrap_or_default().iter().enumerate() {
-        let mut case_cx = DecodeCx::new(cx.object.clone(), format!("spec.cases[{index}]"));
-        let mut first = true;
-        for expanded in expand::matrix(case) {
-            let before = case_cx.diagnostics.len();
-            cases.extend(from_node::<CaseWords>(&expanded, &mut case_cx));
-            // The combinations of a matrix share their mistakes.
-            if !first {
-                case_cx.diagnostics.truncate(before);
-            }
-            first = false;
-        }
-        cx.diagnostics.append(&mut case_cx.diagnostics);
-    }
-    Some((decoded, cases))
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod directory;
 pub mod document;
 pub mod expect;
 pub mod explain;
+pub mod findings;
 pub mod format;
 pub mod gate;
 pub mod istio;

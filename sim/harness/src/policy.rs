@@ -3,19 +3,43 @@
 //! Files are judged in parallel and reported in path order: threads change nothing but the waiting.
 
 mod cases;
+mod explain;
 mod for_all;
+mod names;
 mod pods;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mesh_config::diagnostic::{Diagnostic, Severity};
 use mesh_config::source::Sources;
-use mesh_reports::checks::{CaseVerdict, FileResult, KeyDifference, Status, TestReport};
-use mesh_reports::run::{Gate, GateVerdict};
+use mesh_reports::checks::{CaseVerdict, FileResult, Status, Stopped, TestReport};
+use mesh_reports::findings::Finding;
 use rayon::prelude::*;
 
 use crate::document::{Heading, Override, ReadDocuments, ScenarioDocument, TestDocument, is_ours, read_file};
+use crate::findings::findings;
 use crate::scenario::{self, RunOptions};
+
+pub use explain::{CaseExplained, explain_case};
+
+/// Asks a run of tests to end early, from another thread.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Files that were not begun yet will not be.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether somebody asked.
+    #[must_use]
+    pub fn asked(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
 
 /// How tests are run.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +54,8 @@ pub struct TestOptions {
     pub shard: Option<(u32, u32)>,
     /// Stop after the first file that fails.
     pub fail_fast: bool,
+    /// Asked when the user wants no more.
+    pub stop: Stop,
 }
 
 impl TestOptions {
@@ -67,29 +93,48 @@ fn search(dir: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Judges everything found under some paths.
+/// Judges everything found under some paths. When it is stopped, or something fails under `fail_fast`, the files that
+/// were not judged are listed.
 #[must_use]
 pub fn test_paths(paths: &[PathBuf], options: &TestOptions) -> TestReport {
     let mine = |index: usize| options.shard.is_none_or(|(i, n)| index as u32 % n.max(1) == i);
     let files: Vec<PathBuf> =
         find(paths).into_iter().enumerate().filter(|(i, _)| mine(*i)).map(|(_, f)| f).collect();
-    let mut results = Vec::new();
+    let judge = |file: &PathBuf| (!options.stop.asked()).then(|| test_file(file, options));
+    let mut report = TestReport::new(Vec::new());
+    let mut failed = false;
+    let mut take = |file: &PathBuf, judged: Option<Vec<FileResult>>| match judged {
+        Some(mut results) => report.files.append(&mut results),
+        None => report.not_run.push(file.to_string_lossy().into_owned()),
+    };
     if options.fail_fast {
         for file in &files {
-            results.extend(test_file(file, options));
-            if TestReport::new(results.clone()).failed(false) {
-                break;
-            }
+            let judged = if failed { None } else { judge(file) };
+            failed |= judged.as_ref().is_some_and(|r| TestReport::new(r.clone()).failed(false));
+            take(file, judged);
         }
     } else {
-        let judge = || files.par_iter().map(|f| test_file(f, options)).collect::<Vec<_>>();
-        let all = match rayon::ThreadPoolBuilder::new().num_threads(options.run.threads).build() {
-            Ok(pool) => pool.install(judge),
-            Err(_) => judge(),
+        let all = || files.par_iter().map(judge).collect::<Vec<_>>();
+        let judged = match rayon::ThreadPoolBuilder::new().num_threads(options.run.threads).build() {
+            Ok(pool) => pool.install(all),
+            Err(_) => all(),
         };
-        results = all.into_iter().flatten().collect();
+        files.iter().zip(judged).for_each(|(file, judged)| take(file, judged));
     }
-    TestReport::new(results)
+    if !report.not_run.is_empty() {
+        report.stopped = Some(if failed { Stopped::FailFast } else { Stopped::Interrupted });
+    }
+    report
+}
+
+/// The paths under which nothing was found that could fail: a misspelt directory, a scenario without gates. Not asked
+/// of a part (a shard, a run that was stopped).
+#[must_use]
+pub fn without_tests<'a>(paths: &'a [PathBuf], report: &TestReport) -> Vec<&'a Path> {
+    // `.` is a prefix of nothing that is shown.
+    let below = |path: &Path, file: &str| path == Path::new(".") || Path::new(file).starts_with(path);
+    let empty = |path: &&PathBuf| !report.files.iter().any(|f| below(path, &f.file));
+    paths.iter().filter(empty).map(PathBuf::as_path).collect()
 }
 
 /// Judges one file: one result per document.
@@ -101,16 +146,22 @@ fn test_file(path: &Path, options: &TestOptions) -> Vec<FileResult> {
         return vec![FileResult { file, broken, ..FileResult::default() }];
     }
     let ReadDocuments { sources, documents, .. } = read;
-    let mut results = Vec::new();
-    for document in documents {
-        let result = match &document {
-            TestDocument::Policy(policy) => cases::test(policy, sources.clone(), options),
-            TestDocument::Scenario(scenario) => gates(scenario, sources.clone(), options),
-        };
-        // A scenario without gates proves nothing.
-        results.extend(result.filter(|r| !r.cases.is_empty() || !r.broken.is_empty()));
+    let judged = documents.into_iter().map(|document| match &document {
+        TestDocument::Policy(policy) => cases::test(policy, sources.clone(), options),
+        TestDocument::Scenario(scenario) => gates(scenario, sources.clone(), options),
+    });
+    // A scenario without gates proves nothing.
+    judged.filter(|r| !r.cases.is_empty() || !r.broken.is_empty()).collect()
+}
+
+/// A case that the filter leaves out.
+fn skipped(name: &str) -> CaseVerdict {
+    CaseVerdict {
+        name: name.to_owned(),
+        status: Status::Skipped,
+        reason: "left out by the filter".to_owned(),
+        ..CaseVerdict::default()
     }
-    results
 }
 
 /// What every result starts from.
@@ -124,57 +175,35 @@ fn result_of(heading: &Heading, kind: &str) -> FileResult {
     }
 }
 
-/// The gates of a scenario; `None` when none of them is wanted.
-fn gates(document: &ScenarioDocument, sources: Sources, options: &TestOptions) -> Option<FileResult> {
+/// The gates of a scenario; a filter takes all of them or none, by the scenario's name.
+fn gates(document: &ScenarioDocument, sources: Sources, options: &TestOptions) -> FileResult {
     let mut result = result_of(&document.heading, "Scenario");
-    let wanted = options.takes(&result.file, &document.heading.name);
-    if document.spec.expect.is_empty() || !wanted {
-        return None;
+    if !options.takes(&result.file, &document.heading.name) {
+        let count = document.spec.expect.len();
+        result.cases = (1..=count).map(|i| skipped(&format!("{} gate {i}", document.heading.name))).collect();
+    }
+    if document.spec.expect.is_empty() || !result.cases.is_empty() {
+        return result;
     }
     // The files are judged in parallel already.
     match scenario::run(document, sources, &RunOptions { threads: 1, ..options.run }) {
         Ok(ran) => {
             let reproduce = format!("mesh-sim run {}", result.file);
-            result.cases = ran.report.gates.iter().map(|g| gate_case(g, &reproduce)).collect();
+            result.cases = ran.report.gates.iter().map(|g| CaseVerdict::of_gate(g, &reproduce)).collect();
         }
         Err(problems) => {
             let (sources, diagnostics) = *problems;
             result.broken = errors(&sources, &diagnostics);
         }
     }
-    Some(result)
+    result
 }
 
-fn gate_case(gate: &Gate, reproduce: &str) -> CaseVerdict {
-    let (status, reason) = match gate.verdict {
-        GateVerdict::Passed => (Status::Passed, String::new()),
-        GateVerdict::Failed => (Status::Failed, String::new()),
-        GateVerdict::Unknown => (Status::Unknown, gate.got.clone()),
-        GateVerdict::Refused => (Status::Failed, gate.got.clone()),
-    };
-    let difference =
-        KeyDifference { key: "gate".to_owned(), expected: gate.expected.clone(), got: gate.got.clone() };
-    CaseVerdict {
-        name: gate.text.clone(),
-        status,
-        differences: if status == Status::Failed { vec![difference] } else { Vec::new() },
-        place: gate.place.clone(),
-        decided_at: gate.decided_by.clone(),
-        reproduce: reproduce.to_owned(),
-        reason,
-        ..CaseVerdict::default()
-    }
-}
-
-/// The errors among some diagnostics, one line each.
-fn errors(sources: &Sources, diagnostics: &[Diagnostic]) -> Vec<String> {
-    let line = |d: &Diagnostic| {
-        let place =
-            if d.span().is_none() { String::new() } else { format!("{}: ", sources.location(d.span())) };
-        let help = d.help.as_ref().map(|h| format!(" ({h})")).unwrap_or_default();
-        format!("{place}{}: {}{help}", d.code.0, d.message)
-    };
-    diagnostics.iter().filter(|d| d.severity == Severity::Error).map(line).collect()
+/// The errors among some diagnostics.
+fn errors(sources: &Sources, diagnostics: &[Diagnostic]) -> Vec<Finding> {
+    let errors: Vec<Diagnostic> =
+        diagnostics.iter().filter(|d| d.severity == Severity::Error).cloned().collect();
+    findings(sources, &errors)
 }
 
 #[cfg(test)]

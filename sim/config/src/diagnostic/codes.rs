@@ -90,6 +90,8 @@ codes! {
         "Fields of a scenario or policy test exclude each other, or one is missing without which the others mean nothing.";
     GATE_TOO_SHARP = "MS0603", "tolerance below the sampling error",
         "An observed split or share is gated more sharply than the number of requests allows at a false-alarm rate of one in a million. Run longer, send more, or widen `within`.";
+    DUPLICATE_CASE = "MS0604", "case written twice",
+        "Two cases of one policy test have the same name, so reports and filters cannot tell them apart.";
     REFUSED = "MS0501", "refused by istiod's webhook",
         "istiod's validation refuses the object: it never reaches the mesh.";
     ADMITTED_WITH_WARNING = "MS0502", "accepted with a warning",

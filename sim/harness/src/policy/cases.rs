@@ -4,8 +4,10 @@ use mesh_config::decode::Spanned;
 use mesh_config::diagnostic::Severity;
 use mesh_config::source::Sources;
 use mesh_reports::checks::{CaseVerdict, FileResult, Status};
+use mesh_reports::findings::Finding;
+use rayon::prelude::*;
 
-use super::{TestOptions, errors, for_all, pods, result_of};
+use super::{TestOptions, errors, for_all, names, pods, result_of, skipped};
 use crate::document::PolicyDocument;
 use crate::expect::judge;
 use crate::format::client::Client;
@@ -16,14 +18,17 @@ use crate::plan::behavior::{Behaviors, behaviors};
 use crate::plan::traffic::{client_request, sender};
 use crate::predict::{Prediction, predict};
 
-/// Judges the cases of a document; `None` when none of them is wanted.
-pub(super) fn test(document: &PolicyDocument, sources: Sources, options: &TestOptions) -> Option<FileResult> {
-    let mut result = result_of(&document.heading, "PolicyTest");
-    let wanted: Vec<&CaseWords> =
-        document.cases.iter().filter(|c| options.takes(&result.file, &c.name)).collect();
-    if wanted.is_empty() {
-        return None;
-    }
+/// The mesh of a policy test, ready for its cases.
+pub(super) struct Prepared {
+    pub(super) mesh: LoadedMesh,
+    pub(super) behaviors: Behaviors,
+}
+
+/// Reads the mesh of a document.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn prepare(document: &PolicyDocument, sources: Sources) -> Result<Prepared, Vec<Finding>> {
     let mut input = MeshInput { words: document.spec.mesh.clone(), ..MeshInput::default() };
     // All cases: the addresses of client pods must not depend on the filter.
     for from in document.cases.iter().filter_map(|c| c.from.as_ref()) {
@@ -38,14 +43,51 @@ pub(super) fn test(document: &PolicyDocument, sources: Sources, options: &TestOp
     let mut problems = std::mem::take(&mut mesh.diagnostics);
     let behaviors = behaviors(&document.spec.behaviors, &mesh.directory, &mut problems);
     if problems.iter().any(|d| d.severity == Severity::Error) {
-        result.broken = errors(&mesh.sources, &problems);
-        return Some(result);
+        return Err(errors(&mesh.sources, &problems));
     }
-    result.cases = wanted.iter().map(|case| judge_case(case, &mesh, &behaviors)).collect();
-    Some(result)
+    Ok(Prepared { mesh, behaviors })
 }
 
-fn judge_case(case: &CaseWords, mesh: &LoadedMesh, behaviors: &Behaviors) -> CaseVerdict {
+/// Judges the cases of a document. What a filter leaves out is skipped; a case that names what does not exist is
+/// listed as broken, and the others are judged all the same.
+pub(super) fn test(document: &PolicyDocument, sources: Sources, options: &TestOptions) -> FileResult {
+    let mut result = result_of(&document.heading, "PolicyTest");
+    let wanted = |case: &CaseWords| options.takes(&result.file, &case.name);
+    if !document.cases.iter().any(wanted) {
+        result.cases = document.cases.iter().map(|c| skipped(&c.name)).collect();
+        return result;
+    }
+    let Prepared { mesh, behaviors } = match prepare(document, sources) {
+        Ok(prepared) => prepared,
+        Err(broken) => {
+            result.broken = broken;
+            return result;
+        }
+    };
+    let judged: Vec<(Option<CaseVerdict>, Vec<Finding>)> = document
+        .cases
+        .par_iter()
+        .map(|case| {
+            if !wanted(case) {
+                return (Some(skipped(&case.name)), Vec::new());
+            }
+            let broken = errors(&mesh.sources, &names::missing(case, &mesh));
+            (broken.is_empty().then(|| judge_case(document, case, &mesh, &behaviors)), broken)
+        })
+        .collect();
+    for (verdict, mut broken) in judged {
+        result.cases.extend(verdict);
+        result.broken.append(&mut broken);
+    }
+    result
+}
+
+fn judge_case(
+    document: &PolicyDocument,
+    case: &CaseWords,
+    mesh: &LoadedMesh,
+    behaviors: &Behaviors,
+) -> CaseVerdict {
     let mut verdict = CaseVerdict {
         name: case.name.clone(),
         place: mesh.place(case.origin).unwrap_or_default(),
@@ -72,30 +114,36 @@ fn judge_case(case: &CaseWords, mesh: &LoadedMesh, behaviors: &Behaviors) -> Cas
     let (Some(from), Some(request)) = (&case.from, &case.request) else {
         return failed(verdict, "a case needs `from` and `request`, or `pod`".to_owned());
     };
-    verdict.reproduce = reproduce(from, &request.value, mesh);
-    let predictions = match answers(from, &request.value, mesh, behaviors) {
+    verdict.reproduce = reproduce(document, case);
+    let predictions = match answers(from, &request.value, mesh, behaviors, false) {
         Ok(predictions) => predictions,
-        Err(reason) => return failed(verdict, reason),
+        // Too many combinations of random choices.
+        Err(reason) => return CaseVerdict { status: Status::Unknown, reason, ..verdict },
     };
     let (status, differences, reason) = judge(&case.expect, &predictions, &mesh.world);
-    if let Some((object, place)) = decision(&predictions, mesh) {
+    if status == Status::Unknown {
+        // What is not modelled is the place to look at, not what would decide without it.
+        let unknown = predictions.iter().flat_map(|p| &p.outcome.unknown).next();
+        verdict.decided_at = unknown.and_then(|u| u.place.clone()).unwrap_or_default();
+    } else if let Some((object, place)) = decision(&predictions, mesh) {
         verdict.decided_by = object;
         verdict.decided_at = place;
     }
     CaseVerdict { status, differences, reason, ..verdict }
 }
 
-fn answers(
+pub(super) fn answers(
     from: &Spanned<Client>,
     request: &Request,
     mesh: &LoadedMesh,
     behaviors: &Behaviors,
+    explain: bool,
 ) -> Result<Vec<Prediction>, String> {
     let sender = sender(&from.value, from.span, &mesh.directory, &mesh.clients).map_err(|d| {
         d.help.as_ref().map_or_else(|| d.message.clone(), |help| format!("{} ({help})", d.message))
     })?;
     let lowered = client_request(request, &sender, &mesh.directory)?;
-    predict(mesh, &sender, &lowered, behaviors, false)
+    predict(mesh, &sender, &lowered, behaviors, explain)
 }
 
 /// The resource that decided the most probable outcome: the last hop that names one.
@@ -105,25 +153,10 @@ fn decision(predictions: &[Prediction], mesh: &LoadedMesh) -> Option<(String, St
     Some((object.to_string(), place.unwrap_or_default()))
 }
 
-/// The command that shows the decision.
-fn reproduce(from: &Spanned<Client>, request: &Request, mesh: &LoadedMesh) -> String {
-    let files: Vec<String> = mesh.manifest_names().map(|f| format!("-f {}", quoted(f))).collect();
-    let from = match &from.value {
-        Client::Workload(reference) => format!("--from {reference}"),
-        Client::Gateway(gateway) => {
-            let source = gateway.source_ip.map(|ip| format!(" --source-ip {ip}")).unwrap_or_default();
-            format!("--from gateway:{}{source}", gateway.gateway)
-        }
-        Client::Pod(pod) => format!("--from pod:{}/{}", pod.namespace, pod.service_account),
-    };
-    let words = &request.words;
-    let url =
-        request.url().map(|u| format!("{}://{}{}", u.scheme, u.authority, u.target)).unwrap_or_default();
-    let method =
-        words.method.as_deref().filter(|m| *m != "GET").map(|m| format!("-X {m} ")).unwrap_or_default();
-    let headers: String =
-        words.headers.0.iter().map(|(n, v)| format!(" -H {}", quoted(&format!("{n}: {v}")))).collect();
-    format!("mesh-sim explain {} {from} {method}{}{headers}", files.join(" "), quoted(&url))
+/// The command that shows every step of a case.
+fn reproduce(document: &PolicyDocument, case: &CaseWords) -> String {
+    let file = document.heading.file.to_string_lossy();
+    format!("mesh-sim explain {} --case {}", quoted(&file), quoted(&case.name))
 }
 
 /// For a POSIX shell.
