@@ -111,6 +111,8 @@ pub(super) fn read(root: &Path, name: &str) -> Result<MeshDirectory, String> {
     let (config, manifests) = yaml_files(&dir)?.into_iter().partition::<Vec<_>, _>(|p| is_mesh_config(p));
     let mesh = CorpusMesh {
         name: name.to_owned(),
+        directory: dir.clone(),
+        clients: Vec::new(),
         manifests,
         mesh_config: config.into_iter().next(),
         cases: lines.iter().map(Line::case).collect(),
