@@ -6,6 +6,7 @@
 //! * [`access_log`] — access log lines in Istio's formats; [`metrics`] — Istio's standard metrics.
 //! * [`explain`] — one request, step by step.
 //! * [`findings`] — what lint found, and what is wrong with a test file.
+//! * [`matrix`] — callers against services, and what a change of policy would break.
 //! * [`outcome`] — one predicted outcome of one request, in the words of the conformance corpus.
 //! * [`conformance`] — the verdict table of `mesh-sim conformance`.
 //!
@@ -17,6 +18,7 @@ pub mod conformance;
 pub mod explain;
 pub mod findings;
 pub mod graph;
+pub mod matrix;
 pub mod metrics;
 pub mod outcome;
 pub mod render;

@@ -91,6 +91,8 @@ pub(crate) enum Output {
     Sarif,
     /// JUnit XML (test, lint, run).
     Junit,
+    /// Comma-separated values (matrix).
+    Csv,
 }
 
 impl Output {
@@ -114,6 +116,7 @@ impl Output {
             Output::Html => "html",
             Output::Sarif => "sarif",
             Output::Junit => "junit",
+            Output::Csv => "csv",
         }
     }
 }
@@ -175,6 +178,8 @@ pub(crate) enum Command {
     /// Static checks: everything a cluster would refuse, warn about, or silently not do.
     #[command(alias = "analyze")]
     Lint(LintArgs),
+    /// Callers × services: verdict, mutual TLS, deciding policy; with --what-if, who would break.
+    Matrix(MatrixArgs),
     /// The service graph of a mesh or of a run.
     Graph(GraphArgs),
     /// Judge predictions against recorded answers of a real mesh.
@@ -292,6 +297,28 @@ pub(crate) enum FailOn {
     Warn,
     /// Only refused input.
     Never,
+}
+
+/// `matrix`
+#[derive(Debug, Args)]
+pub(crate) struct MatrixArgs {
+    #[command(flatten)]
+    pub(crate) manifests: Manifests,
+    /// Only callers whose name fits (`shop/*`, `gateway:*`, `stranger*`); repeat for any of them.
+    #[arg(long, value_name = "CALLER")]
+    pub(crate) from: Vec<String>,
+    /// Only services whose host, `name:port` or `ns/name` fits (`shop/*`, `reviews:9080`); repeat for any of them.
+    #[arg(long, value_name = "SERVICE")]
+    pub(crate) to: Vec<String>,
+    /// Method that HTTP ports are asked with.
+    #[arg(short = 'X', long, default_value = "GET", value_name = "METHOD")]
+    pub(crate) method: String,
+    /// Path that HTTP ports are asked for; gateways ask for what their routes match.
+    #[arg(long, default_value = "/", value_name = "PATH")]
+    pub(crate) path: String,
+    /// Ask pods by their addresses too, as scrapers do: such calls bypass what sidecars know of services.
+    #[arg(long)]
+    pub(crate) pod_ips: bool,
 }
 
 /// `graph`

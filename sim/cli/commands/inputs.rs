@@ -1,12 +1,18 @@
 //! Reading what commands name: manifests from files, directories, globs and stdin.
 
+use std::path::Path;
+
 use mesh_config::diagnostic::{Diagnostic, Severity};
 use mesh_config::document::RawObject;
 use mesh_config::input::{Expand, expand};
 use mesh_config::load;
 use mesh_config::source::Sources;
+use mesh_harness::document::{TestDocument, is_ours, read_file};
+use mesh_harness::loaded::{LoadedMesh, MeshInput};
 
 use crate::args::{Global, Manifests};
+use crate::diagnostics;
+use crate::exit::Exit;
 
 /// Everything the `-f` options name.
 pub(crate) struct Read {
@@ -28,6 +34,67 @@ pub(crate) fn read(manifests: &Manifests, more: &[String]) -> Read {
     let result = load::read(files);
     diagnostics.extend(result.diagnostics);
     Read { sources: result.sources, objects: result.objects, diagnostics }
+}
+
+/// The mesh that the `-f` options make: manifests, or the mesh of scenario and policy files with manifests added.
+/// `prepare` may add clients. Diagnostics are shown; with errors there is no mesh.
+pub(crate) fn mesh(
+    manifests: &Manifests,
+    command: &str,
+    prepare: impl FnOnce(&mut MeshInput),
+    global: &Global,
+) -> Result<LoadedMesh, Exit> {
+    if manifests.filename.is_empty() {
+        anstream::eprintln!(
+            "error: {command} needs manifests: mesh-sim {command} -f k8s/, or -f scenario.yaml"
+        );
+        return Err(Exit::Usage);
+    }
+    let mut input = MeshInput { namespace: manifests.namespace.clone(), ..MeshInput::default() };
+    let (documents, plain): (Vec<_>, Vec<_>) =
+        manifests.filename.iter().cloned().partition(|f| is_test_file(f));
+    let (mut sources, mut objects, mut problems) = (Sources::default(), Vec::new(), Vec::new());
+    for file in &documents {
+        let path = Path::new(file);
+        let read = read_file(path, &[]);
+        if read.has_errors() {
+            diagnostics::show(&read.sources, &read.diagnostics, global);
+            return Err(Exit::Input);
+        }
+        let Some(words) = read.documents.into_iter().next().map(TestDocument::mesh) else { continue };
+        if documents.len() > 1 {
+            anstream::eprintln!(
+                "error: {command} takes one scenario or policy file, not {}",
+                documents.len()
+            );
+            return Err(Exit::Usage);
+        }
+        let how = Expand { base: path.parent(), recursive: true, stdin: None };
+        let (files, found) = expand(&words.manifests, how);
+        problems.extend(found);
+        let (more, found) = load::read_into(&mut sources, files);
+        objects.extend(more);
+        problems.extend(found);
+        input.words = words;
+    }
+    let mut stdin = std::io::stdin();
+    let how = Expand { base: None, recursive: manifests.recursive, stdin: Some(&mut stdin) };
+    let (files, found) = expand(&plain, how);
+    problems.extend(found);
+    let (more, found) = load::read_into(&mut sources, files);
+    objects.extend(more);
+    problems.extend(found);
+    problems.extend(load::admission(&objects));
+    prepare(&mut input);
+    let mesh = LoadedMesh::of_objects(sources, objects, &input, problems);
+    diagnostics::show(&mesh.sources, &suppressed(mesh.diagnostics.clone(), global), global);
+    if mesh.has_errors() { Err(Exit::Input) } else { Ok(mesh) }
+}
+
+/// A scenario or policy test, as opposed to manifests.
+fn is_test_file(name: &str) -> bool {
+    let path = Path::new(name);
+    path.is_file() && std::fs::read_to_string(path).is_ok_and(|text| is_ours(&text))
 }
 
 /// Takes out what `-S CODE[=Kind name.ns]` suppresses. Errors stay: a cluster would refuse the object all the same.

@@ -8,6 +8,7 @@ mod graph;
 mod init;
 mod inputs;
 mod lint;
+mod matrix;
 mod output;
 mod run;
 mod schema;
@@ -29,6 +30,7 @@ pub(crate) fn dispatch(cli: &Cli) -> Exit {
         Command::Support(args) => support::support(args, global),
         Command::Schema(args) => schema::schema(args),
         Command::Explain(args) => explain::explain(args, global),
+        Command::Matrix(args) => matrix::matrix(args, global),
         Command::Graph(args) => graph::graph(args, global),
         Command::Completions { shell } => completions::completions(*shell),
         Command::Man => completions::man(),

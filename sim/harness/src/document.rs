@@ -17,6 +17,7 @@ use mesh_config::load;
 use mesh_config::source::{Sources, Span};
 use serde::Deserialize;
 
+use crate::format::mesh::MeshWords;
 use crate::format::policy::{CaseWords, PolicySpec};
 use crate::format::scenario::ScenarioSpec;
 pub use overrides::Override;
@@ -74,6 +75,17 @@ pub enum TestDocument {
     Scenario(Box<ScenarioDocument>),
     /// `kind: PolicyTest`
     Policy(Box<PolicyDocument>),
+}
+
+impl TestDocument {
+    /// The mesh under test.
+    #[must_use]
+    pub fn mesh(self) -> MeshWords {
+        match self {
+            TestDocument::Scenario(document) => document.spec.mesh,
+            TestDocument::Policy(document) => document.spec.mesh,
+        }
+    }
 }
 
 /// Everything one file holds.

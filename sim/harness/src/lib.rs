@@ -8,6 +8,7 @@
 //! * [`policy`] — `mesh-sim test`: policy tests and gated scenarios, judged.
 //! * [`space`] — the requests that a mesh tells apart, one of every class.
 //! * [`lint`] — static findings.
+//! * [`matrix`] — callers against services, and what a change of policy would break.
 //! * [`tokens`] — JWTs, real and shorthand.
 //! * [`translation`] — lowering compared with what istiod really sent.
 //!
@@ -24,6 +25,7 @@ pub mod gate;
 pub mod istio;
 pub mod lint;
 pub mod loaded;
+pub mod matrix;
 pub mod outcome;
 pub mod plan;
 pub mod policy;

@@ -158,6 +158,26 @@ impl LoadedMesh {
         (Arc::new(lowering), world, diagnostics)
     }
 
+    /// The same mesh with other objects, as a mesh of its own: same options and clients. `sources` must hold the files
+    /// of the objects.
+    #[must_use]
+    pub fn changed(&self, sources: Sources, objects: Vec<RawObject>) -> LoadedMesh {
+        let (lowering, world, diagnostics) = self.version(&objects);
+        let made = lowering.mesh.pods.iter().enumerate().filter(|(_, p)| p.is_client());
+        let made = made.map(|(index, _)| PodId(index as u32));
+        LoadedMesh {
+            sources,
+            objects,
+            options: self.options.clone(),
+            namespace: self.namespace.clone(),
+            directory: world::directory(&lowering.mesh),
+            clients: self.clients.iter().map(|(client, _)| client.clone()).zip(made).collect(),
+            world: Arc::new(world),
+            lowering,
+            diagnostics,
+        }
+    }
+
     /// Whether something is wrong with the mesh.
     #[must_use]
     pub fn has_errors(&self) -> bool {

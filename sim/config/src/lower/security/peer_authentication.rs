@@ -120,6 +120,18 @@ impl Index {
         &self.dead
     }
 
+    /// The policy of the whole mesh.
+    #[must_use]
+    pub fn of_mesh(&self) -> Option<&Policy> {
+        self.mesh.as_ref()
+    }
+
+    /// The policy of a namespace.
+    #[must_use]
+    pub fn of_namespace(&self, namespace: &str) -> Option<&Policy> {
+        self.namespaces.get(namespace)
+    }
+
     /// What clients assume of every service of a namespace; workload policies are not consulted
     /// (semantics: istio-security 2.5 step C).
     #[must_use]
@@ -137,7 +149,7 @@ impl Index {
         let mut default = self.service_mode(namespace);
         let mut ports = BTreeMap::new();
         // The oldest alone counts, its ports too: nothing of a second one is merged in.
-        if let Some(policy) = self.workload_policy(namespace, labels) {
+        if let Some(policy) = self.of_workload(namespace, labels) {
             default = overridden(default, policy);
             for (port, block) in &policy.spec.port_level_mtls {
                 // The API server accepts only numbers 1 to 65535 here.
@@ -150,7 +162,9 @@ impl Index {
         Effective { default, ports }
     }
 
-    fn workload_policy(&self, namespace: &str, labels: &BTreeMap<String, String>) -> Option<&Policy> {
+    /// The policy that selects a workload: the oldest of them, the others count for nothing.
+    #[must_use]
+    pub fn of_workload(&self, namespace: &str, labels: &BTreeMap<String, String>) -> Option<&Policy> {
         self.workloads
             .get(namespace)?
             .iter()
