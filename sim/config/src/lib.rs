@@ -3,6 +3,7 @@
 //! The life of a document: `source` (file table) -> `yaml` (tree with spans, typed as in a cluster) ->
 //! `document` (objects) -> `decode` (typed fields). Knows no time and no load.
 
+pub mod analysis;
 pub mod decode;
 pub mod diagnostic;
 pub mod document;

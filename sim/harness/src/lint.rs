@@ -1,5 +1,6 @@
 //! Static findings about a set of manifests: admission first, then what the mesh as a whole would silently not do.
 
+use mesh_config::analysis::analyze;
 use mesh_config::diagnostic::{Diagnostic, Severity};
 use mesh_config::document::RawObject;
 use mesh_config::load;
@@ -27,6 +28,7 @@ pub fn lint(
             found.push(diagnostic);
         }
     }
+    found.extend(analyze(&mesh.lowering.mesh));
     found.sort_by_key(|d| d.labels.first().map(|l| (l.span.file, l.span.start)));
     (mesh.sources, found)
 }

@@ -2,7 +2,7 @@
 //!
 //! Blocks: MS00 reading files and YAML, MS01 fields against the schema, MS02 objects and the mesh they make,
 //! MS03 static checks, MS04 what mesh-sim does not model, MS05 istiod's validation webhook,
-//! MS06 scenarios and policy tests.
+//! MS06 scenarios and policy tests, MS07 the mesh as a whole (`istioctl analyze`'s findings).
 //! Codes are retired, never reused; add yours at the end of its block.
 
 use super::Code;
@@ -100,6 +100,75 @@ codes! {
         "Earlier rules of the same VirtualService take all its traffic (IST0130).";
     INEFFECTIVE_MATCH = "MS0504", "match has no effect",
         "An earlier match of the same VirtualService covers it (IST0131).";
+
+    UNKNOWN_HOST = "MS0701", "no such host",
+        "The host of a destination is neither a Service nor a ServiceEntry that the VirtualService's namespace sees (IST0101).";
+    UNKNOWN_MIRROR_HOST = "MS0702", "no such mirror host",
+        "The host of a mirror is neither a Service nor a ServiceEntry that the VirtualService's namespace sees (IST0101).";
+    UNKNOWN_PORT = "MS0703", "no such port",
+        "The Service or ServiceEntry of a destination has no port of this number (IST0101).";
+    UNKNOWN_SUBSET = "MS0704", "no such subset",
+        "No DestinationRule for the destination's host defines the subset: 503 with flag NC (IST0101).";
+    UNKNOWN_MIRROR_SUBSET = "MS0705", "no such subset of a mirror",
+        "No DestinationRule for the mirror's host defines the subset (IST0101).";
+    UNKNOWN_GATEWAY = "MS0706", "no such Gateway",
+        "A VirtualService names a Gateway that no manifest defines (IST0101).";
+    SELECTS_NOTHING = "MS0707", "selects no pod",
+        "The selector of a Gateway or Sidecar matches no pod: the object has no effect (IST0101).";
+    UNKNOWN_SECRET = "MS0708", "secret is not in the manifests",
+        "The certificate of a Gateway's server is in a Secret that no manifest holds; predictions take it as present (IST0101).";
+    UNKNOWN_NAMESPACE = "MS0709", "no such namespace",
+        "An AuthorizationPolicy names a namespace that nothing lies in (IST0101).";
+    PORT_REQUIRED = "MS0710", "which port",
+        "The destination's Service has several ports and the route names none (IST0112).";
+    HOST_NOT_IN_GATEWAY = "MS0711", "host not in the Gateway",
+        "No server of the Gateway takes any host of the VirtualService (IST0132).";
+    CLAIMS_UNVERIFIED = "MS0712", "claims of unverified tokens",
+        "A route matches claims, and no RequestAuthentication applies to the gateway's pods: it never matches (IST0149).";
+    SUBSET_SELECTS_NOTHING = "MS0713", "subset without pods",
+        "No pod has the labels of the subset: 503 with flag UH (IST0173).";
+    UNKNOWN_RULE_HOST = "MS0714", "rule for an unknown host",
+        "The DestinationRule's host is neither a Service nor a ServiceEntry that its namespace sees: it has no effect (IST0174).";
+    INGRESS_RULES_NOT_AFFECTED = "MS0715", "subset rules are passed by",
+        "A gateway routes to a host whose own VirtualService splits it by subset; those rules do not apply there (IST0140).";
+    GATEWAY_PORT_NOT_ON_SERVICE = "MS0716", "gateway port is not open",
+        "No Service of the gateway's pods has the port of the server (IST0162).";
+    CONFLICTING_HOSTS = "MS0717", "host in several VirtualServices",
+        "Several VirtualServices of the mesh are for one host: only one of them decides (IST0109).";
+    CONFLICTING_SIDECARS = "MS0718", "pod in several Sidecars",
+        "Several Sidecars select one pod: only the oldest one applies (IST0110).";
+    SEVERAL_DEFAULT_SIDECARS = "MS0719", "several Sidecars without selector",
+        "A namespace has several Sidecars without workloadSelector: only the oldest one applies (IST0111).";
+    CONFLICTING_GATEWAYS = "MS0720", "Gateways in conflict",
+        "Two Gateways have the same host, port and address on the same pods (IST0145).";
+    DUPLICATE_CERTIFICATE = "MS0721", "certificate in several Gateways",
+        "Two Gateways on the same pods use one certificate: reused HTTP/2 connections reach the wrong one (IST0138).";
+    CONFLICTING_PROTOCOLS = "MS0722", "port with several protocols",
+        "ServiceEntries give one port of one host different protocols (IST0177).";
+    PORT_PROTOCOLS_DIFFER = "MS0723", "port with several transport protocols",
+        "Services of one Deployment use a port number with TCP and with UDP (IST0116).";
+    TARGET_PORT_SHARED = "MS0724", "target port of several Service ports",
+        "Different Service ports lead to one port of a Deployment's pods (IST0137).";
+    POLICY_SELECTS_NOTHING = "MS0725", "policy protects nothing",
+        "No pod with a proxy is selected by the AuthorizationPolicy (IST0127).";
+    SERVER_UNVERIFIED = "MS0726", "server not verified",
+        "TLS to a host is originated without caCertificates (IST0128).";
+    PORT_SERVER_UNVERIFIED = "MS0727", "server of a port not verified",
+        "TLS to a port of a host is originated without caCertificates (IST0129).";
+    PORT_NAME = "MS0728", "port name tells no protocol",
+        "The protocol is detected from each connection's first bytes (IST0118).";
+    EXTERNAL_PORT_NAME = "MS0729", "port name of an ExternalName Service",
+        "The port of an ExternalName Service is opaque TCP and takes the port from every other host (IST0150).";
+    ENTRY_WITHOUT_ADDRESS = "MS0730", "TCP port without address",
+        "A ServiceEntry with a TCP port and no address takes every address of that port (IST0134).";
+    NOT_INJECTED = "MS0731", "namespace is not injected",
+        "Pods of the namespace get no sidecar (IST0102).";
+    SEVERAL_INJECTION_LABELS = "MS0732", "several injection labels",
+        "A namespace carries contradicting labels for injection (IST0123).";
+    IMAGE_AUTO = "MS0733", "`image: auto` without injection",
+        "The pods of a Deployment wait for an image that injection would fill in (IST0146).";
+    POD_IMAGE_AUTO = "MS0734", "`image: auto` of a Pod without injection",
+        "A Pod waits for an image that injection would fill in (IST0147).";
 }
 
 /// What a code means; `None` if there is no such code.
