@@ -12,6 +12,9 @@ mod names;
 mod policies;
 mod virtual_services;
 
+#[cfg(test)]
+mod tests;
+
 use crate::decode::Spanned;
 use crate::diagnostic::{Code, Diagnostic, ObjectRef, Severity, Stage};
 use crate::mesh::Mesh;

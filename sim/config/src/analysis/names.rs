@@ -13,7 +13,9 @@ const REVISION: &str = "istio.io/rev";
 const DATA_PLANE: &str = "istio.io/dataplane-mode";
 
 pub(super) fn check(mesh: &Mesh, found: &mut Findings) {
-    for service in mesh.inventory.services.iter().filter(|s| !belongs_to_istio(s)) {
+    for service in
+        mesh.inventory.services.iter().filter(|s| !belongs_to_istio(s, &mesh.settings.root_namespace))
+    {
         port_names(service, found);
     }
     addresses(mesh, found);
@@ -21,13 +23,17 @@ pub(super) fn check(mesh: &Mesh, found: &mut Findings) {
     images(mesh, found);
 }
 
-/// The control plane's own Services, and those that a Gateway controller makes.
-fn belongs_to_istio(service: &Object<Service>) -> bool {
-    let label = |key: &str| service.meta.labels.get(key).map(String::as_str);
-    let control_plane = label("istio").is_some_and(|v| v == "pilot" || v == "istiod")
-        || label("release") == Some("istio")
-        || label("operator.istio.io/component").is_some();
-    control_plane || label("gateway.istio.io/managed").is_some()
+/// Namespaces whose Services are nobody's to name.
+const SYSTEM: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+
+/// The control plane's own Services (istioctl: `IsIstioControlPlane`), and those that a Gateway controller makes.
+fn belongs_to_istio(service: &Object<Service>, root: &str) -> bool {
+    let labels = &service.meta.labels;
+    let system = SYSTEM.contains(&service.meta.namespace.as_str()) || service.meta.namespace == root;
+    system
+        || labels.contains_key("istio")
+        || labels.get("release").is_some_and(|r| r == "istio")
+        || labels.contains_key("gateway.istio.io/managed")
 }
 
 fn port_names(service: &Object<Service>, found: &mut Findings) {

@@ -3,6 +3,7 @@
 //! One file per group of cases; each answers with the same verdicts as the recorded corpus. Nothing of the cases is kept
 //! here: `tests/istio_tests.sh` unpacks them where they exist.
 
+pub mod analyze;
 mod asserted;
 mod directory;
 pub mod integration;
@@ -18,7 +19,7 @@ use mesh_reports::conformance::ConformanceReport;
 /// When a file of a group cannot be read.
 pub fn judge_all(root: &Path) -> Result<ConformanceReport, String> {
     let mut report = ConformanceReport::default();
-    for group in [integration::judge, simulation::judge] {
+    for group in [integration::judge, simulation::judge, analyze::judge] {
         report.merge(group(root)?);
     }
     Ok(report)
