@@ -49,7 +49,7 @@ fn unverified(object: &Object<DestinationRule>, subject: Subject<'_>, found: &mu
     let open = |tls: &&ClientTlsSettings| {
         matches!(tls.mode, ClientTlsMode::Simple | ClientTlsMode::Mutual)
             && tls.ca_certificates.is_empty()
-            && !(selective && !tls.credential_name.is_empty())
+            && (!selective || tls.credential_name.is_empty())
     };
     let help = "set `caCertificates` (and `subjectAltNames`), so that only the intended server is accepted";
     let mut warn = |code, at: Span, which: &str| {

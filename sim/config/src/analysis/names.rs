@@ -42,7 +42,8 @@ fn port_names(service: &Object<Service>, found: &mut Findings) {
     for port in &service.spec.ports {
         let protocol =
             Protocol::of_service_port(port.port, &port.name, &port.protocol, port.app_protocol.as_deref());
-        if !protocol.is_auto() && !(external && port.name == "tcp") {
+        let opaque = external && port.name == "tcp";
+        if !(protocol.is_auto() || opaque) {
             continue;
         }
         if external {
