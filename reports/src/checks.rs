@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::coverage::CoverageReport;
 use crate::findings::{Finding, Level, Related, Rule};
 use crate::run::{Gate, GateVerdict, RESULT_VERSION, RunReport};
 
@@ -22,6 +23,9 @@ pub struct TestReport {
     /// The files that were not judged, in path order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_run: Vec<String>,
+    /// What the tests pass through, when that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<CoverageReport>,
 }
 
 /// Why a run of tests ended early.

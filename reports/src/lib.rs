@@ -15,6 +15,7 @@
 pub mod access_log;
 pub mod checks;
 pub mod conformance;
+pub mod coverage;
 pub mod explain;
 pub mod findings;
 pub mod graph;

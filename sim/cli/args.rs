@@ -31,7 +31,7 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT")]
     pub(crate) output: Option<Output>,
     /// Write a further report, repeatable. run, test, lint: json, ndjson, yaml, junit, sarif, tap, markdown, github,
-    /// gitlab, html; run also: prom, openmetrics, access-log, dot, mermaid, svg, d3.
+    /// gitlab, html; test also: lcov; run also: prom, openmetrics, access-log, dot, mermaid, svg, d3.
     #[arg(long, global = true, value_name = "KIND=PATH")]
     pub(crate) report: Vec<String>,
     /// What is unknown fails.
@@ -227,7 +227,31 @@ pub(crate) struct TestArgs {
     #[arg(long)]
     pub(crate) fail_fast: bool,
     #[command(flatten)]
+    pub(crate) coverage: CoverageArgs,
+    #[command(flatten)]
     pub(crate) overrides: Overrides,
+}
+
+/// Coverage of `test`.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct CoverageArgs {
+    /// Which routes, destinations, subsets, policy rules, mTLS modes, Sidecar egress lines and Gateway servers no test
+    /// passes through (`--report lcov=PATH` for editors).
+    #[arg(long = "coverage")]
+    pub(crate) show: bool,
+    /// Exit with 1 when less than this share is covered; never rounded up. Implies --coverage.
+    #[arg(long, value_name = "PERCENT")]
+    pub(crate) fail_under: Option<String>,
+    /// For everything uncovered a case that would cover it, ready to paste, or why there is none. Implies --coverage.
+    #[arg(long)]
+    pub(crate) missing: bool,
+}
+
+impl CoverageArgs {
+    /// Whether anything of it was asked for.
+    pub(crate) fn wanted(&self) -> bool {
+        self.show || self.missing || self.fail_under.is_some()
+    }
 }
 
 /// `explain`

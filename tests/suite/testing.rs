@@ -205,3 +205,28 @@ fn every_report_is_written_even_beside_one_that_cannot_be() {
             .any(|e| e.file_name().to_string_lossy().ends_with(".part"))
     );
 }
+
+#[test]
+fn coverage_names_what_no_test_passes_through_and_gates() {
+    let place = Place::new("coverage");
+    place.policy("a.yaml", "", PASSES);
+    let mesh = root().join("scenarios/meshes/bookinfo");
+    let gateway = format!(", {}/gateway.yaml", mesh.display());
+    place.policy("b.yaml", &gateway, &PASSES.replace("fine", "other"));
+    let output = place.run(&["test", ".", "--coverage", "--report=lcov=out.lcov"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    has(
+        &text(&output.stdout),
+        &[
+            "COVERAGE  100.00%  1 of 1 PeerAuthentication modes",
+            "NO TEST   Gateway/default/bookinfo-gateway spec.servers[0]",
+        ],
+    );
+    has(&place.read("out.lcov"), &["SF:", "gateway.yaml", "DA:", ",0\n", "end_of_record"]);
+    for (least, code) in [("100", 1), ("0", 0), ("101", 2), ("x", 2)] {
+        let output = place.run(&["test", ".", "--fail-under", least]);
+        assert_eq!(output.status.code(), Some(code), "{least}: {}", text(&output.stderr));
+    }
+    let missing = text(&place.run(&["test", "b.yaml", "--missing"]).stdout);
+    has(&missing, &["from: {\"gateway\":\"istio-system/istio-ingressgateway\"}", "/login"]);
+}

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::svg::escape;
 use super::tests::summary;
 use crate::checks::{CaseVerdict, FileResult, Status, TestReport};
+use crate::coverage::{CoverageKind, CoverageReport};
 use crate::findings::{Finding, Level};
 use crate::run::{GateVerdict, RunReport};
 
@@ -37,7 +38,47 @@ pub fn tests(report: &TestReport) -> String {
         }
         body.push_str("</ul>\n");
     }
+    if let Some(coverage) = &report.coverage {
+        covered(coverage, &mut body);
+    }
     page("mesh-sim test", &body, FILTER)
+}
+
+fn covered(coverage: &CoverageReport, out: &mut String) {
+    let share = coverage.share(None);
+    let _ = writeln!(
+        out,
+        "<h2>Coverage: {} ({} of {})</h2>\n<table><thead><tr><th>part</th><th>covered</th><th>of</th><th>share</th></tr></thead><tbody>",
+        share.percent(),
+        share.covered,
+        share.total
+    );
+    for kind in CoverageKind::ALL {
+        let share = coverage.share(Some(kind));
+        let cells = (kind.words(), share.covered, share.total, share.percent());
+        let _ = writeln!(
+            out,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            cells.0, cells.1, cells.2, cells.3
+        );
+    }
+    out.push_str("</tbody></table>\n");
+    for item in coverage.items.iter().filter(|i| i.tests == 0) {
+        let _ = write!(
+            out,
+            "<div class=\"case skip\"><b>no test</b> <span>{} {}</span> <code>{}</code>",
+            escape(&item.object),
+            escape(&item.path),
+            escape(&item.place)
+        );
+        if let Some(why) = &item.unreachable {
+            let _ = write!(out, "<p>{}</p>", escape(why));
+        }
+        if let Some(case) = &item.proposal {
+            let _ = write!(out, "<pre>{}</pre>", escape(case));
+        }
+        out.push_str("</div>\n");
+    }
 }
 
 fn test_file(file: &FileResult, out: &mut String) {

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use mesh_harness::coverage::coverage as covered;
 use mesh_harness::findings::rules;
 use mesh_harness::policy::{Stop, TestOptions, find, test_paths, without_tests};
 use mesh_reports::checks::{EXPECTATION, GATE, Stopped, TestReport, UNKNOWN};
+use mesh_reports::coverage::{self, threshold};
 use mesh_reports::render::{github, gitlab, html, junit, markdown, sarif, tap, tests};
 
 use super::{output, run};
@@ -13,8 +15,8 @@ use crate::exit::Exit;
 use crate::interrupt;
 use crate::progress::Progress;
 
-const REPORTS: [&str; 10] =
-    ["json", "ndjson", "yaml", "junit", "sarif", "tap", "markdown", "github", "gitlab", "html"];
+const REPORTS: [&str; 11] =
+    ["json", "ndjson", "yaml", "junit", "sarif", "tap", "markdown", "github", "gitlab", "html", "lcov"];
 
 /// The command.
 pub(crate) fn test(args: &TestArgs, global: &Global) -> Exit {
@@ -25,8 +27,8 @@ pub(crate) fn test(args: &TestArgs, global: &Global) -> Exit {
     let Some(form) = form(global.output.unwrap_or(Output::Table)) else {
         return output::no_such_format("test", global, &FORMS);
     };
-    let options = match options(args, global) {
-        Ok(options) => options,
+    let (options, least) = match options(args, global).and_then(|o| Ok((o, least(args)?))) {
+        Ok(both) => both,
         Err(exit) => return exit,
     };
     let paths = if args.paths.is_empty() { defaults() } else { args.paths.clone() };
@@ -37,7 +39,10 @@ pub(crate) fn test(args: &TestArgs, global: &Global) -> Exit {
     let files = find(&paths);
     interrupt::asks(&options.stop);
     let progress = Progress::start(&format!("testing {} files", files.len()), global);
-    let report = TestReport { strict: global.strict, ..test_paths(&files, &options) };
+    let mut report = TestReport { strict: global.strict, ..test_paths(&files, &options) };
+    if args.coverage.wanted() || targets.iter().any(|t| t.kind == "lcov") {
+        report.coverage = Some(covered(&files, &options, args.coverage.missing));
+    }
     progress.finish();
     let mut exit = nothing(args, &paths, &report);
     if exit == Exit::Nothing && report.totals().files == 0 {
@@ -53,7 +58,33 @@ pub(crate) fn test(args: &TestArgs, global: &Global) -> Exit {
     if report.stopped == Some(Stopped::Interrupted) {
         exit = exit.worst(Exit::Interrupted);
     }
+    exit = exit.worst(below(&report, least));
     if report.failed(global.strict) { exit.worst(Exit::Failed) } else { exit }
+}
+
+/// The threshold of `--fail-under`, in hundredths of a percent.
+fn least(args: &TestArgs) -> Result<u64, Exit> {
+    let Some(text) = &args.coverage.fail_under else { return Ok(0) };
+    threshold(text).ok_or_else(|| {
+        anstream::eprintln!(
+            "error: --fail-under {text}: a percentage from 0 to 100 with at most two decimals"
+        );
+        Exit::Usage
+    })
+}
+
+/// [`Exit::Failed`] when less is covered than was asked for.
+fn below(report: &TestReport, least: u64) -> Exit {
+    let Some(share) = report.coverage.as_ref().map(|c| c.share(None)).filter(|s| !s.reaches(least)) else {
+        return Exit::Good;
+    };
+    anstream::eprintln!(
+        "error: coverage is {} ({} of {}), less than --fail-under asks for",
+        share.percent(),
+        share.covered,
+        share.total
+    );
+    Exit::Failed
 }
 
 /// What was asked for and holds no test: [`Exit::Nothing`], with the reason on stderr. Part of a run cannot tell.
@@ -121,10 +152,15 @@ fn form(output: Output) -> Option<&'static str> {
 fn text(report: &TestReport, form: &str, quiet: bool) -> String {
     let all = || [EXPECTATION, GATE, UNKNOWN].into_iter().chain(rules());
     match form {
-        "table" => tests::table(report, quiet),
+        "table" => {
+            tests::table(report, quiet) + &report.coverage.as_ref().map(coverage::table).unwrap_or_default()
+        }
+        "lcov" => report.coverage.as_ref().map(coverage::lcov).unwrap_or_default(),
         "junit" => junit::junit(report),
         "tap" => tap::tap(report),
-        "markdown" => markdown::tests(report),
+        "markdown" => {
+            markdown::tests(report) + &report.coverage.as_ref().map(coverage::markdown).unwrap_or_default()
+        }
         "html" => html::tests(report),
         "github" => github::annotations(&report.problems(), &tests::summary(report)),
         "gitlab" => gitlab::code_quality(&report.problems()),

@@ -279,7 +279,8 @@ fn is_workload(want: &WorkloadRef, got: &str) -> bool {
     }
 }
 
-fn verdict_text(word: VerdictWord) -> &'static str {
+/// As `verdict:` spells it.
+pub(crate) fn verdict_text(word: VerdictWord) -> &'static str {
     match word {
         VerdictWord::Allowed => "allowed",
         VerdictWord::Denied => "denied",

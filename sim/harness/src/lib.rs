@@ -15,6 +15,7 @@
 //! Prints nothing: results are plain data of `mesh-reports`.
 
 pub mod conformance;
+pub mod coverage;
 pub mod directory;
 pub mod document;
 pub mod expect;

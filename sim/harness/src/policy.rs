@@ -2,6 +2,7 @@
 //!
 //! Files are judged in parallel and reported in path order: threads change nothing but the waiting.
 
+pub(crate) mod asked;
 mod cases;
 mod explain;
 mod for_all;
@@ -60,7 +61,7 @@ pub struct TestOptions {
 
 impl TestOptions {
     /// Whether a case is wanted.
-    fn takes(&self, file: &str, name: &str) -> bool {
+    pub(crate) fn takes(&self, file: &str, name: &str) -> bool {
         let text = format!("{file}: {name}");
         self.filter.is_empty() || self.filter.iter().any(|f| text.contains(f.as_str()))
     }

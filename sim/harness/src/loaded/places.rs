@@ -53,8 +53,13 @@ impl LoadedMesh {
     }
 
     fn proxy_model(&self, hop: &Hop) -> Option<&Proxy> {
+        self.mesh().proxies.get(self.proxy_position(hop)?)
+    }
+
+    /// Where the proxy of a hop stands in the model.
+    pub(crate) fn proxy_position(&self, hop: &Hop) -> Option<usize> {
         let name: &Str = &self.world.proxy(hop.proxy)?.name;
-        self.mesh().proxies.iter().find(|p| p.id == name.as_ref())
+        self.mesh().proxies.iter().position(|p| p.id == name.as_ref())
     }
 
     /// The named policy, or for `none` (nothing allowed it) the first ALLOW policy of the workload.

@@ -120,9 +120,30 @@ pub fn outcomes_with(
     class: &Class,
     behaviors: &Behaviors,
 ) -> Result<Vec<Prediction>, String> {
+    ask(mesh, class, behaviors, false)
+}
+
+/// [`outcomes_with`], with the steps of every outcome.
+///
+/// # Errors
+/// As [`outcomes`].
+pub fn explained_with(
+    mesh: &LoadedMesh,
+    class: &Class,
+    behaviors: &Behaviors,
+) -> Result<Vec<Prediction>, String> {
+    ask(mesh, class, behaviors, true)
+}
+
+fn ask(
+    mesh: &LoadedMesh,
+    class: &Class,
+    behaviors: &Behaviors,
+    explain: bool,
+) -> Result<Vec<Prediction>, String> {
     let sender = sender_of(mesh, &class.client.client)?;
     let request = client_request(&class.request, &sender, &mesh.directory)?;
-    predict(mesh, &sender, &request, behaviors, false)
+    predict(mesh, &sender, &request, behaviors, explain)
 }
 
 fn sender_of(mesh: &LoadedMesh, client: &Client) -> Result<Sender, String> {

@@ -135,6 +135,13 @@ impl EgressListener {
     }
 }
 
+/// Whether one line of a host list, read in `namespace`, imports a service. What other lines exclude does not count.
+#[must_use]
+pub fn imports(line: &str, namespace: &str, service: &Service) -> bool {
+    let imports = Imports::new(std::iter::once(line), namespace);
+    imports.of(&service.namespace).any(|hosts| hosts.covers(&service.host))
+}
+
 /// The host list of an egress listener, by namespace.
 #[derive(Debug, Default)]
 pub(super) struct Imports {
