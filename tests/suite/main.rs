@@ -7,6 +7,7 @@
 
 mod cli;
 mod conformance;
+mod dynamic;
 mod matrix;
 mod testing;
 mod tidy;

@@ -95,6 +95,8 @@ pub struct EdgeRecord {
     pub overflow: [u64; 4],
     /// Connections opened.
     pub connections: u64,
+    /// Detections that did not eject because of `max_ejection_percent` (`outlier_detection.ejections_overflow`).
+    pub blocked_ejections: u64,
     /// Durations at this proxy, ns.
     pub latency: Histogram<u32>,
 }

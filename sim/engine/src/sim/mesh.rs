@@ -69,6 +69,8 @@ pub(crate) struct ClusterRun {
     /// The pending timer event, if any.
     pub(crate) timer: Option<Nanos>,
     pub(crate) key: u64,
+    /// Detections that the maximum ejection percentage kept from ejecting.
+    pub(crate) blocked: u64,
 }
 
 impl ClusterRun {
@@ -335,6 +337,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             pools: Vec::new(),
             timer: None,
             key,
+            blocked: 0,
         };
         self.clusters.push(run);
         self.tally.add_cluster();
@@ -377,7 +380,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// Records detector events and drains the pools of ejected hosts (semantics: envoy-upstream 7.6).
     pub(super) fn note_outliers(&mut self, ix: ClusterIx, events: &[OutlierEvent]) {
         for event in events {
-            let Some(run) = self.clusters.get(ix as usize) else { return };
+            let Some(run) = self.clusters.get_mut(ix as usize) else { return };
+            run.blocked += u64::from(matches!(event.kind, OutlierEventKind::Overflow(_)));
             let Some(host) = run.state.host(event.host) else { continue };
             let name =
                 if host.workload.is_empty() { Str::from(host.address.text()) } else { host.workload.clone() };

@@ -93,6 +93,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             retries: t.retries,
             overflow: [over.connections, over.pending, over.requests, over.retries],
             connections: t.connections,
+            blocked_ejections: run.map_or(0, |r| r.blocked),
             latency: t.latency,
         }
     }

@@ -204,8 +204,8 @@ fn timeline_a_the_ejection_time_grows_to_its_cap() {
 #[test]
 fn timeline_b_the_multiplier_decays_by_one_per_quiet_tick() {
     let cluster = with(1, OutlierDetection { consecutive_5xx: 2, ..all() });
-    let multiplier_at = |check_s: u64| {
-        let mut state = state_of(&cluster, &mut Counting::new(1));
+    let multiplier_at = |seed: u64, check_s: u64| {
+        let mut state = state_of(&cluster, &mut Counting::new(seed));
         for at in [200, 40_200, 110_200, 210_200] {
             advance(&mut state, &cluster, at * MS);
             statuses(&mut state, &cluster, 0, 500, 2, at * MS);
@@ -213,8 +213,14 @@ fn timeline_b_the_multiplier_decays_by_one_per_quiet_tick() {
         advance(&mut state, &cluster, check_s * SECOND);
         state.host(HostId(0)).unwrap().monitor.multiplier
     };
-    let decay: Vec<u32> = [340, 350, 360, 370, 380, 390, 400].into_iter().map(multiplier_at).collect();
-    assert_eq!(decay, [4, 4, 3, 2, 1, 0, 0]);
+    let decays = |seed: u64| -> Vec<u32> {
+        [340, 350, 360, 370, 380, 390, 400].into_iter().map(|s| multiplier_at(seed, s)).collect()
+    };
+    // The first tick after a return is a race (5.6).
+    let all: Vec<Vec<u32>> = (1..=40).map(decays).collect();
+    let (early, late) = ([4, 3, 2, 1, 0, 0, 0], [4, 4, 3, 2, 1, 0, 0]);
+    assert!(all.iter().all(|d| *d == early || *d == late), "{all:?}");
+    assert!((8..=24).contains(&all.iter().filter(|d| **d == early).count()), "{all:?}");
 }
 
 #[test]

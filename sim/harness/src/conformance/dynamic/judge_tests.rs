@@ -1,32 +1,28 @@
 //! Made-up recordings against made-up runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use mesh_reports::conformance::Verdict;
 
 use super::judge::judge;
 use super::recording::Recording;
-use super::row::{EjectionRow, Row, Run};
+use super::row::{EjectionRow, Row, Run, TryRow};
 
 fn run(statuses: &[&str], workloads: &[&str]) -> Run {
     let rows = statuses.iter().zip(workloads).enumerate().map(|(i, (status, workload))| Row {
         id: ("users".into(), i as u64),
         planned_ms: i as f64 * 10.0,
+        late_ms: 0.0,
         lasted_ms: 2.0,
+        tries: Vec::new(),
         values: BTreeMap::from([("status", (*status).to_owned()), ("workload", (*workload).to_owned())]),
     });
-    Run { rows: rows.collect(), ejections: Vec::new() }
+    Run { rows: rows.collect(), ..Run::default() }
 }
 
 fn recording(runs: Vec<Run>) -> Recording {
-    Recording {
-        name: "case".into(),
-        scenario: PathBuf::new(),
-        runs,
-        ejection_spread_ms: 0.0,
-        same_ejections: true,
-    }
+    Recording { name: "case".into(), scenario: PathBuf::new(), runs }
 }
 
 /// Rotation over two hosts that begins with host `start`; host 1 answers 500.
@@ -38,7 +34,77 @@ fn rotation(start: usize, n: usize) -> Run {
 }
 
 fn verdict(observed: Run, simulated: &[Run]) -> Verdict {
-    judge(&recording(vec![observed]), simulated).verdict
+    judge(&recording(vec![observed]), &BTreeMap::new(), simulated).verdict
+}
+
+fn of_two(observed: [Run; 2], simulated: &[Run]) -> Verdict {
+    judge(&recording(observed.into()), &BTreeMap::new(), simulated).verdict
+}
+
+/// Requests fall on one of four hosts, by a hash of request and seed.
+fn scattered(seed: u64, n: u64) -> Run {
+    let host = |i: u64| {
+        let x = (i << 20 | seed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let x = (x ^ x >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        (x >> 62) as usize
+    };
+    let workloads: Vec<&str> = (0..n).map(|i| ["a", "b", "c", "d"][host(i)]).collect();
+    run(&vec!["200"; n as usize], &workloads)
+}
+
+#[test]
+fn what_never_varies_must_not_be_predicted_as_random() {
+    let simulated: Vec<Run> = (1..=32).map(|seed| scattered(seed, 120)).collect();
+    assert_eq!(of_two([scattered(100, 120), scattered(200, 120)], &simulated), Verdict::Agree);
+    // Each run by itself looks as random as the prediction; that both are the same does not.
+    assert_eq!(of_two([scattered(100, 120), scattered(100, 120)], &simulated), Verdict::Disagree);
+    // A rotation with two starts may well begin at the same place twice.
+    let rotations: Vec<Run> = (0..8).map(|seed| rotation(seed, 60)).collect();
+    assert_eq!(of_two([rotation(1, 60), rotation(1, 60)], &rotations), Verdict::Agree);
+}
+
+#[test]
+fn each_of_the_runs_must_be_met() {
+    let simulated: Vec<Run> = (0..8).map(|_| run(&["200"; 40], &["a"; 40])).collect();
+    let right = || run(&["200"; 40], &["a"; 40]);
+    let mut other = ["200"; 40];
+    other[20] = "503";
+    assert_eq!(of_two([right(), right()], &simulated), Verdict::Agree);
+    assert_eq!(of_two([right(), run(&other, &["a"; 40])], &simulated), Verdict::Disagree);
+}
+
+/// Host `b` fails every 10 ms from the start and is ejected with the `threshold`-th failure.
+fn ejecting(threshold: usize, from_ms: f64) -> Run {
+    let mut run = run(&["500"; 40], &["b"; 40]);
+    for (i, row) in run.rows.iter_mut().enumerate() {
+        let at_ms = row.planned_ms;
+        let (workload, end_ms) = ("b".to_owned(), Some(at_ms + 1.0));
+        row.tries =
+            if i < threshold { vec![TryRow { workload, failed: true, at_ms, end_ms }] } else { Vec::new() };
+    }
+    let (workload, by) = ("b".into(), "client".into());
+    run.ejections = vec![EjectionRow { workload, by, from_ms, until_ms: None, num: 1 }];
+    run
+}
+
+#[test]
+fn which_failure_ejects_is_exact() {
+    let simulated: Vec<Run> = (0..8).map(|_| ejecting(5, 41.0)).collect();
+    assert_eq!(verdict(ejecting(5, 42.0), &simulated), Verdict::Agree);
+    assert_eq!(verdict(ejecting(6, 51.0), &simulated), Verdict::Disagree, "one failure more");
+    assert_eq!(verdict(ejecting(4, 31.0), &simulated), Verdict::Disagree, "one failure less");
+}
+
+#[test]
+fn what_proxies_counted_is_compared() {
+    let counting = |n: u64| Run {
+        statistics: BTreeMap::from([("client c upstream_rq_retry".to_owned(), n)]),
+        counting: BTreeSet::from(["client".to_owned()]),
+        ..run(&["200"; 40], &["a"; 40])
+    };
+    let simulated: Vec<Run> = (0..8).map(|_| counting(12)).collect();
+    assert_eq!(verdict(counting(12), &simulated), Verdict::Agree);
+    assert_eq!(verdict(counting(14), &simulated), Verdict::Disagree);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Reading `observed.jsonl`, `observed.2.jsonl` and `summary.json` of a recording.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::row::{EjectionRow, NONE, Row, Run, join};
+use super::row::{EjectionRow, NONE, Row, Run, STATISTICS, TryRow, is_failure, join};
 use crate::conformance::case::CorpusError;
 
 /// A recorded scenario.
@@ -17,10 +17,6 @@ pub struct Recording {
     pub scenario: PathBuf,
     /// What happened, once per run.
     pub runs: Vec<Run>,
-    /// Greatest difference between the runs' ejection times, ms.
-    pub ejection_spread_ms: f64,
-    /// The runs ejected the same hosts in the same order.
-    pub same_ejections: bool,
 }
 
 /// Reads every recording below `dir` in order of names; a directory without `summary.json` is none.
@@ -49,14 +45,13 @@ fn recording(dir: &Path) -> Result<Recording, CorpusError> {
             rows.push(row(&parse(&path, Some(line + 1), text)?, &common));
         }
         rows.sort_by(|a: &Row, b: &Row| a.id.cmp(&b.id));
-        runs.push(Run { rows, ejections: ejections(&summary, i) });
+        let (statistics, counting) = statistics(&summary, i);
+        runs.push(Run { rows, ejections: ejections(&summary, i), statistics, counting });
     }
     Ok(Recording {
         name: dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
         scenario: dir.join("scenario.yaml"),
         runs,
-        ejection_spread_ms: summary.get("ejection_time_difference_ms").and_then(Value::as_f64).unwrap_or(0.0),
-        same_ejections: summary.get("ejections_same_shape").and_then(Value::as_bool).unwrap_or(true),
     })
 }
 
@@ -110,7 +105,37 @@ fn row(line: &Value, common: &Map<String, Value>) -> Row {
     let n = get("n").and_then(Value::as_u64).unwrap_or(0);
     // The request began when the client got to it; what it lost before is no property of the mesh.
     let begun_ms = get("t_ms").and_then(Value::as_f64).unwrap_or(planned_ms);
-    Row { id: (traffic, n), planned_ms, lasted_ms: end_ms - begun_ms, values }
+    let time = |t: &Value, key: &str| t.get(key).and_then(Value::as_f64);
+    let seen = own().map(|t| TryRow {
+        workload: part(t, "workload"),
+        failed: is_failure(&part(t, "action")),
+        at_ms: time(t, "t_ms").unwrap_or(0.0),
+        end_ms: time(t, "done_ms").or_else(|| time(t, "cut_ms")),
+    });
+    Row {
+        id: (traffic, n),
+        planned_ms,
+        late_ms: begun_ms - planned_ms,
+        lasted_ms: end_ms - begun_ms,
+        tries: seen.collect(),
+        values,
+    }
+}
+
+/// The statistics of a run, and the pods that have any.
+fn statistics(summary: &Value, run: usize) -> (BTreeMap<String, u64>, BTreeSet<String>) {
+    let of_run = summary.get("runs").and_then(|r| r.get(run)).and_then(|r| r.get("stats"));
+    let (mut all, mut pods) = (BTreeMap::new(), BTreeSet::new());
+    for (pod, values) in of_run.and_then(Value::as_object).into_iter().flatten() {
+        pods.insert(pod.clone());
+        for (name, value) in values.as_object().into_iter().flatten() {
+            let Some((cluster, name)) = name.split_once(";.") else { continue };
+            if let Some(value) = value.as_u64().filter(|_| STATISTICS.contains(&name)) {
+                all.insert(format!("{pod} {cluster} {name}"), value);
+            }
+        }
+    }
+    (all, pods)
 }
 
 fn server_line(line: &Value) -> String {

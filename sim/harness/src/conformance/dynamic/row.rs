@@ -1,6 +1,6 @@
 //! One request of a run over time, recorded or simulated, in the same words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mesh_engine::record::{Fate, Hop, LogKind, RequestRecord, Side, Try, TryAction};
 use mesh_engine::stats::{EjectionKind, RunRecord};
@@ -12,10 +12,32 @@ pub struct Row {
     pub id: (String, u64),
     /// Planned arrival, ms.
     pub planned_ms: f64,
-    /// From the planned arrival to the end, ms.
+    /// How much later than planned the client began, ms.
+    pub late_ms: f64,
+    /// From the beginning to the end, ms.
     pub lasted_ms: f64,
     /// Discrete results by key.
     pub values: BTreeMap<&'static str, String>,
+    /// What servers saw of the request itself (no copies), in order.
+    pub tries: Vec<TryRow>,
+}
+
+/// A try as its server saw it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TryRow {
+    /// Server, `ns/workload#ordinal`.
+    pub workload: String,
+    /// Anything but an answer below 500.
+    pub failed: bool,
+    /// Complete at the server, ms.
+    pub at_ms: f64,
+    /// Answered, or ended by the peer first, ms; `None` = neither.
+    pub end_ms: Option<f64>,
+}
+
+/// Whether what a server did (`200`, `reset`, `gone` …) is a failure of its.
+pub(super) fn is_failure(action: &str) -> bool {
+    !action.parse::<u16>().is_ok_and(|status| status < 500)
 }
 
 /// An ejection with its end.
@@ -40,7 +62,21 @@ pub struct Run {
     pub rows: Vec<Row>,
     /// Ejections in order of time.
     pub ejections: Vec<EjectionRow>,
+    /// What client proxies counted of refusals and retries: `pod cluster statistic`, in Envoy's words; 0 where absent.
+    pub statistics: BTreeMap<String, u64>,
+    /// The pods whose proxies' statistics were kept; of simulated runs none, they keep all.
+    pub counting: BTreeSet<String>,
 }
+
+/// The statistics that are compared.
+pub(super) const STATISTICS: [&str; 6] = [
+    "upstream_cx_overflow",
+    "upstream_rq_pending_overflow",
+    "upstream_rq_active_overflow",
+    "upstream_rq_retry_overflow",
+    "upstream_rq_retry",
+    "outlier_detection.ejections_overflow",
+];
 
 /// Text of a value that is null or nothing.
 pub(super) const NONE: &str = "none";
@@ -50,7 +86,25 @@ pub(super) const NONE: &str = "none";
 pub fn simulated(record: &RunRecord, pod_of_proxy: &dyn Fn(u32) -> String) -> Run {
     let mut rows: Vec<Row> = record.requests.iter().map(|r| row(record, r, pod_of_proxy)).collect();
     rows.sort_by(|a, b| a.id.cmp(&b.id));
-    Run { rows, ejections: ejections(record, pod_of_proxy) }
+    Run {
+        rows,
+        ejections: ejections(record, pod_of_proxy),
+        statistics: statistics(record, pod_of_proxy),
+        counting: BTreeSet::new(),
+    }
+}
+
+fn statistics(record: &RunRecord, pod_of_proxy: &dyn Fn(u32) -> String) -> BTreeMap<String, u64> {
+    let mut all = BTreeMap::new();
+    for edge in &record.edges {
+        let [connections, pending, requests, retries] = edge.overflow;
+        let values = [connections, pending, requests, retries, edge.retries, edge.blocked_ejections];
+        for (name, value) in STATISTICS.iter().zip(values).filter(|(_, value)| *value > 0) {
+            let key = format!("{} {} {name}", pod_of_proxy(edge.proxy.0), edge.cluster);
+            *all.entry(key).or_default() += value;
+        }
+    }
+    all
 }
 
 fn row(run: &RunRecord, r: &RequestRecord, pod_of_proxy: &dyn Fn(u32) -> String) -> Row {
@@ -77,7 +131,20 @@ fn row(run: &RunRecord, r: &RequestRecord, pod_of_proxy: &dyn Fn(u32) -> String)
     values.insert("first timeout", text(timeout.map(str::to_owned)));
     let server = r.hops.iter().filter(|h| h.side == Side::Inbound).map(|h| server_line(h, pod_of_proxy));
     values.insert("server", join(server));
-    Row { id: (traffic, r.number), planned_ms: ms(r.start_ns), lasted_ms: ms(r.end_ns - r.start_ns), values }
+    let tries = own.iter().map(|t| TryRow {
+        workload: t.workload.to_string(),
+        failed: is_failure(&action(t)),
+        at_ms: ms(t.at_ns),
+        end_ms: t.done_ns.or(t.cut_ns).map(ms),
+    });
+    Row {
+        id: (traffic, r.number),
+        planned_ms: ms(r.start_ns),
+        late_ms: 0.0,
+        lasted_ms: ms(r.end_ns - r.start_ns),
+        values,
+        tries: tries.collect(),
+    }
 }
 
 fn server_line(hop: &Hop, pod_of_proxy: &dyn Fn(u32) -> String) -> String {

@@ -1,9 +1,10 @@
 //! Times: ejections and durations, within the accuracy of the recorder (dynamic/README.md).
 
+use std::collections::BTreeMap;
+
 use mesh_reports::conformance::Difference;
 
 use super::judge::difference;
-use super::recording::Recording;
 use super::row::{EjectionRow, Row, Run};
 
 /// Ticks drift by about a millisecond each and are seen up to this much later.
@@ -19,18 +20,24 @@ const BURST: f64 = 3.0;
 /// The longest hiccup.
 const HICCUP_MS: f64 = 100.0;
 
+/// A client that begins later than this may meet what it should not, ms.
+const LATE_MS: f64 = 5.0;
+/// The recorder's processes add this to the median duration of like requests, ms: at most for one try …
+const MEDIAN_MS: f64 = 15.0;
+/// … and for each further try.
+const MEDIAN_PER_TRY_MS: f64 = 4.0;
+/// Deviations of the median between simulated runs.
+const SIGMAS: f64 = 5.0;
+/// Like requests that are needed for a median.
+const FEW: usize = 3;
+
 /// Predicted alternatives that a difference shows.
 const MOST_PREDICTED: usize = 12;
 
-/// Whether the runs of the recording agree in their ejection times.
-pub(super) fn within_accuracy(recording: &Recording) -> bool {
-    recording.ejection_spread_ms <= 2.0 * TICK_LATE_MS
-}
-
-/// Some simulated run has the recorded ejections.
-pub(super) fn ejections(recording: &Recording, observed: &Run, simulated: &[Run]) -> Option<Difference> {
-    let rotation_ms = rotation_ms(observed);
-    let begin_ms = rotation_ms + recording.ejection_spread_ms.max(TICK_LATE_MS);
+/// Some simulated run has the recorded ejections: same hosts and detectors in the same order, at the same times.
+pub(super) fn ejections(observed: &Run, simulated: &[Run]) -> Option<Difference> {
+    // Give or take one position in the rotation (README).
+    let begin_ms = rotation_ms(observed) + TICK_LATE_MS;
     let last_ms = observed.rows.iter().map(|r| r.planned_ms).fold(0.0, f64::max);
     let same = |run: &Run| {
         run.ejections.len() == observed.ejections.len()
@@ -65,15 +72,36 @@ fn describe(e: &EjectionRow) -> String {
     format!("{} by {} {:.0}..{until} (#{})", e.workload, e.by, e.from_ms, e.num)
 }
 
-/// Positions of requests between one ejection or return becoming visible and the next.
-pub(super) fn periods(observed: &Run) -> Vec<Vec<usize>> {
-    let mut ends: Vec<f64> =
+/// When something became visible to the balancer: at once, or a second later.
+fn changes(observed: &Run) -> Vec<f64> {
+    let mut changes: Vec<f64> =
         observed.ejections.iter().flat_map(|e| [Some(e.from_ms), e.until_ms]).flatten().collect();
-    // Visible at once, or a second later.
-    ends.extend(ends.clone().into_iter().map(|t| t + 1_000.0));
-    ends.sort_by(f64::total_cmp);
+    changes.extend(changes.clone().into_iter().map(|t| t + 1_000.0));
+    changes.sort_by(f64::total_cmp);
+    changes
+}
+
+/// Requests that meet no change and no hiccup of the recorder, by position.
+pub(super) fn calm(observed: &Run) -> Vec<bool> {
+    let changes = changes(observed);
+    let near_ms = rotation_ms(observed) + TICK_LATE_MS;
+    let is_calm = |row: &Row| {
+        let begun = row.planned_ms + row.late_ms;
+        row.late_ms <= LATE_MS && changes.iter().all(|t| (t - begun).abs() > near_ms)
+    };
+    observed.rows.iter().map(is_calm).collect()
+}
+
+/// Requests that are calm in two runs.
+pub(super) fn calm_in_both(one: &Run, two: &Run) -> Vec<bool> {
+    calm(one).into_iter().zip(calm(two)).map(|(a, b)| a && b).collect()
+}
+
+/// Positions of calm requests between one ejection or return becoming visible and the next.
+pub(super) fn periods(observed: &Run, calm: &[bool]) -> Vec<Vec<usize>> {
+    let ends = changes(observed);
     let mut periods: Vec<Vec<usize>> = vec![Vec::new(); ends.len() + 1];
-    for (i, row) in observed.rows.iter().enumerate() {
+    for (i, row) in observed.rows.iter().enumerate().filter(|(i, _)| calm.get(*i) == Some(&true)) {
         let period = ends.iter().filter(|end| **end <= row.planned_ms).count();
         if let Some(period) = periods.get_mut(period) {
             period.push(i);
@@ -121,7 +149,7 @@ fn range(row: &Row, i: usize, simulated: &[Run]) -> Option<(f64, f64)> {
     let same = |key: &str, r: &Row| r.values.get(key) == row.values.get(key);
     let (mut least, mut most) = (f64::INFINITY, 0.0_f64);
     for r in simulated.iter().filter_map(|s| s.rows.get(i)) {
-        if same("status", r) && same("attempts", r) {
+        if same("status", r) && same("attempts", r) && same("flags", r) {
             least = least.min(r.lasted_ms);
             most = most.max(r.lasted_ms);
         }
@@ -129,4 +157,47 @@ fn range(row: &Row, i: usize, simulated: &[Run]) -> Option<(f64, f64)> {
     // Few seeds do not show the whole range of random delays.
     let margin = (most - least) * 0.3;
     least.is_finite().then_some((least - margin, most + margin))
+}
+
+/// Like requests: same traffic, status, flags and attempts.
+type Alike = BTreeMap<[String; 4], Vec<f64>>;
+
+fn alike(run: &Run) -> Alike {
+    let mut all = Alike::new();
+    let text = |row: &Row, key: &str| row.values.get(key).cloned().unwrap_or_default();
+    for row in &run.rows {
+        let key = [row.id.0.clone(), text(row, "status"), text(row, "flags"), text(row, "attempts")];
+        all.entry(key).or_default().push(row.lasted_ms);
+    }
+    all
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let (low, high) = (values.get((values.len().max(1) - 1) / 2), values.get(values.len() / 2));
+    f64::midpoint(low.copied().unwrap_or(0.0), high.copied().unwrap_or(0.0))
+}
+
+/// Like requests last as long as simulated ones in the median, which single hiccups do not move.
+pub(super) fn shifts(observed: &Run, simulated: &[Run]) -> Vec<Difference> {
+    let runs: Vec<Alike> = simulated.iter().map(alike).collect();
+    let mut found = Vec::new();
+    for (key, mut lasted) in alike(observed).into_iter().filter(|(_, l)| l.len() >= FEW) {
+        let medians: Vec<f64> = runs.iter().filter_map(|r| Some(median(&mut r.get(&key)?.clone()))).collect();
+        if medians.is_empty() {
+            continue;
+        }
+        let n = medians.len() as f64;
+        let mean = medians.iter().sum::<f64>() / n;
+        let deviation = libm::sqrt(medians.iter().map(|m| (m - mean) * (m - mean)).sum::<f64>() / n);
+        let got = median(&mut lasted);
+        let [traffic, status, flags, attempts] = key;
+        let further = attempts.parse::<f64>().map_or(0.0, |n| n - 1.0);
+        let most = mean + SIGMAS * deviation + MEDIAN_MS + MEDIAN_PER_TRY_MS * further.max(0.0);
+        if got < mean - SIGMAS * deviation - EARLY_MS || got > most {
+            let key = format!("median duration of {traffic}, status {status} {flags}, {attempts} attempts");
+            found.push(difference(&key, [format!("{mean:.1} ± {deviation:.1} ms")], format!("{got:.1} ms")));
+        }
+    }
+    found
 }
