@@ -262,7 +262,8 @@ pub(crate) struct ExplainArgs {
     pub(crate) target: Option<String>,
     #[command(flatten)]
     pub(crate) manifests: Manifests,
-    /// Client: `NS/WORKLOAD`, `gateway:NS/NAME`, or `pod:NS[/SERVICEACCOUNT]` for a pod without sidecar.
+    /// Client: `NS/WORKLOAD`, `gateway:NS/NAME`, or a pod that no manifest has: `pod:NS[/SERVICEACCOUNT]` without
+    /// sidecar, `pod+sidecar:NS[/SERVICEACCOUNT][{label=value,ip=10.1.2.3}]` with one.
     #[arg(long, value_name = "CLIENT")]
     pub(crate) from: Option<String>,
     /// Address of an external client of a gateway.
@@ -277,6 +278,9 @@ pub(crate) struct ExplainArgs {
     /// A case of a PolicyTest file, exactly as `mesh-sim test` judges it: `explain policies/a.yaml --case NAME`.
     #[arg(long, requires = "target", conflicts_with_all = ["from", "filename", "header"], value_name = "NAME")]
     pub(crate) case: Option<String>,
+    /// A token in `authorization`, in the words of `jwt:` (`{"iss": "https://idp", "sub": "alice"}`).
+    #[arg(long, value_name = "JSON")]
+    pub(crate) jwt: Option<String>,
     /// The proxy whose configuration `--dump` shows (`NS/WORKLOAD`).
     #[arg(long, value_name = "NS/WORKLOAD")]
     pub(crate) proxy: Option<String>,

@@ -66,10 +66,19 @@ fn one(args: &ExplainArgs, global: &Global, mesh: &LoadedMesh, client: Client, u
         };
         headers.0.push((name.trim().to_owned(), value.trim().to_owned()));
     }
+    let jwt = match args.jwt.as_deref().map(serde_json::from_str) {
+        None => None,
+        Some(Ok(jwt)) => Some(jwt),
+        Some(Err(why)) => {
+            anstream::eprintln!("error: --jwt: {why}");
+            return Exit::Usage;
+        }
+    };
     let words = RequestWords {
         method: Some(args.method.clone()),
         url: Some(url.to_owned()),
         headers,
+        jwt,
         ..RequestWords::default()
     };
     let client = Spanned { value: client, span: Span::NONE };
@@ -130,7 +139,7 @@ fn show(explanation: &Explanation, global: &Global) -> Exit {
     if unknown && global.strict { printed.worst(Exit::Failed) } else { printed }
 }
 
-/// `NS/WORKLOAD`, `gateway:NS/NAME`, `pod:NS[/SERVICEACCOUNT]`.
+/// `NS/WORKLOAD`, `gateway:NS/NAME`, `pod:NS[/SERVICEACCOUNT]`, `pod+sidecar:…`.
 fn client(text: &str, args: &ExplainArgs) -> Result<Client, String> {
     if let Some(gateway) = text.strip_prefix("gateway:") {
         let source_ip = match args.source_ip.as_deref().map(str::parse) {
@@ -140,14 +149,8 @@ fn client(text: &str, args: &ExplainArgs) -> Result<Client, String> {
         };
         return Ok(Client::Gateway(GatewayClient { gateway: gateway.to_owned(), source_ip }));
     }
-    if let Some(pod) = text.strip_prefix("pod:") {
-        let (namespace, account) = pod.split_once('/').unwrap_or((pod, "default"));
-        return Ok(Client::Pod(PodClient {
-            namespace: namespace.to_owned(),
-            service_account: account.to_owned(),
-            sidecar: Some(false),
-            ..PodClient::default()
-        }));
+    if let Some(pod) = PodClient::parse(text) {
+        return Ok(Client::Pod(pod));
     }
     WorkloadRef::parse(text).map(Client::Workload).ok_or_else(|| format!("`{text}` is no client"))
 }

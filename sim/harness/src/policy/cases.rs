@@ -17,6 +17,7 @@ use crate::loaded::{LoadedMesh, MeshInput};
 use crate::plan::behavior::{Behaviors, behaviors};
 use crate::plan::traffic::{client_request, sender};
 use crate::predict::{Prediction, predict};
+use crate::space::{populated, quoted};
 
 /// The mesh of a policy test, ready for its cases.
 pub(super) struct Prepared {
@@ -34,13 +35,11 @@ pub(super) fn prepare(document: &PolicyDocument, sources: Sources) -> Result<Pre
     for from in document.cases.iter().filter_map(|c| c.from.as_ref()) {
         input.note_client(&from.value);
     }
-    if document.cases.iter().any(|c| c.for_all.is_some()) {
-        for stranger in for_all::strangers() {
-            input.note_client(&Client::Pod(stranger));
-        }
-    }
     let mut mesh = LoadedMesh::load(sources, &input, document.heading.base());
     let mut problems = std::mem::take(&mut mesh.diagnostics);
+    if document.cases.iter().any(|c| c.for_all.is_some()) {
+        mesh = populated(mesh);
+    }
     let behaviors = behaviors(&document.spec.behaviors, &mesh.directory, &mut problems);
     if problems.iter().any(|d| d.severity == Severity::Error) {
         return Err(errors(&mesh.sources, &problems));
@@ -147,7 +146,7 @@ pub(super) fn answers(
 }
 
 /// The resource that decided the most probable outcome: the last hop that names one.
-fn decision(predictions: &[Prediction], mesh: &LoadedMesh) -> Option<(String, String)> {
+pub(super) fn decision(predictions: &[Prediction], mesh: &LoadedMesh) -> Option<(String, String)> {
     let likely = predictions.iter().max_by(|a, b| a.p.total_cmp(&b.p))?;
     let (object, place) = likely.record.hops.iter().rev().find_map(|h| mesh.decision(h))?;
     Some((object.to_string(), place.unwrap_or_default()))
@@ -157,13 +156,4 @@ fn decision(predictions: &[Prediction], mesh: &LoadedMesh) -> Option<(String, St
 fn reproduce(document: &PolicyDocument, case: &CaseWords) -> String {
     let file = document.heading.file.to_string_lossy();
     format!("mesh-sim explain {} --case {}", quoted(&file), quoted(&case.name))
-}
-
-/// For a POSIX shell.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+#".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
 }

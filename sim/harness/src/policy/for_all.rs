@@ -1,41 +1,32 @@
-//! `forAll:` an expectation held for every caller, port, method and path class that the mesh can tell apart, with a
+//! `forAll:` an expectation held for every request class that the mesh can tell apart ([`crate::space`]), with a
 //! witness when it is refuted.
 //!
-//! Callers: one per distinct identity among the pods, and pods that no manifest has (with and without a sidecar).
-//! Requests: every service port that leads to the target; the usual methods and those that an AuthorizationPolicy
-//! names; every path that one names, and one that none names. Policies that look at anything else (headers, addresses, tokens, hosts) make more classes than
-//! these: the case is then `unknown`, with the place, instead of proved.
+//! Proved means: asked for every class, and no condition of the YAML was left out. What was left out makes the case
+//! `unknown`, with the place, never a pass; a refutation counts whatever was left out.
 
 use std::collections::BTreeSet;
 
-use mesh_config::resource::authorization_policy::{Operation, Rule, Source};
-use mesh_config::source::Span;
+use mesh_engine::world::PodId;
 use mesh_reports::checks::{CaseVerdict, Status};
+use rayon::prelude::*;
 
+use super::cases::decision;
 use crate::directory::PodEntry;
-use crate::expect::judge;
-use crate::format::client::{PodClient, WorkloadRef};
-use crate::format::policy::{CaseWords, ForAllWords, WhereWords};
-use crate::format::request::{Request, RequestWords};
+use crate::expect::{judge, verdict as verdict_of};
+use crate::format::client::{Client, WorkloadRef};
+use crate::format::policy::{CaseWords, ForAllWords, VerdictWord, WhereWords};
 use crate::loaded::LoadedMesh;
 use crate::plan::behavior::Behaviors;
-use crate::plan::traffic::{Sender, client_request};
-use crate::predict::predict;
+use crate::predict::Prediction;
+use crate::space::{self, Class, Plane, Scope, Space};
 
-/// A namespace that no manifest should have.
-const STRANGE: &str = "mesh-sim-elsewhere";
-/// The methods that proxies take (semantics: envoy-routing 9.4), so that one is there that no policy names.
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
-/// A path that no policy names.
-const STRANGE_PATH: &str = "/mesh-sim-elsewhere";
-
-/// The callers that no manifest has.
-pub(super) fn strangers() -> [PodClient; 2] {
-    [true, false].map(|sidecar| PodClient {
-        namespace: STRANGE.to_owned(),
-        sidecar: Some(sidecar),
-        ..PodClient::default()
-    })
+/// What became of one class.
+enum Judged {
+    /// The case is not about it.
+    Apart,
+    Held,
+    Refuted(Box<CaseVerdict>),
+    Unknown(String),
 }
 
 /// Judges the case.
@@ -46,181 +37,158 @@ pub(super) fn judge_case(
     behaviors: &Behaviors,
     mut verdict: CaseVerdict,
 ) -> CaseVerdict {
-    let undecidable = |mut verdict: CaseVerdict, status: Status, reason: String| {
-        verdict.status = status;
-        verdict.reason = reason;
-        verdict
+    let to = named(words.to.as_ref().map(|t| &t.value));
+    let scope = Scope {
+        from: named(words.from.as_ref().map(|f| &f.value)),
+        to: to.clone(),
+        port: words.port,
+        methods: words.methods.clone(),
+        paths: words.paths.clone(),
+        ..Scope::default()
     };
-    if let Some(span) = further_classes(mesh) {
-        let reason =
-            "an AuthorizationPolicy looks at more than identities, ports, methods and paths".to_owned();
-        let place = mesh.place(span).map(|p| format!(" at {p}")).unwrap_or_default();
-        return undecidable(verdict, Status::Unknown, format!("{reason}{place}"));
-    }
-    let (callers, targets) = (callers(words, case.restriction.as_ref(), mesh), targets(words, mesh));
-    if callers.is_empty() || targets.is_empty() {
-        let what = if callers.is_empty() { "no caller" } else { "no service port of the target" };
-        return undecidable(verdict, Status::Failed, format!("{what} is left: nothing would be proved"));
-    }
-    let (methods, paths) = classes(words, mesh);
-    let mut checked = 0_u32;
-    for caller in &callers {
-        for (host, port) in &targets {
-            for (method, path) in methods.iter().flat_map(|m| paths.iter().map(move |p| (m, p))) {
-                let request = Request {
-                    words: RequestWords {
-                        method: Some(method.clone()),
-                        url: Some(format!("http://{host}:{port}{path}")),
-                        ..RequestWords::default()
-                    },
-                };
-                let sender = Sender { pod: Some(caller.id), source: None, gateway: None };
-                let predictions = client_request(&request, &sender, &mesh.directory)
-                    .and_then(|lowered| predict(mesh, &sender, &lowered, behaviors, false));
-                let witness = format!("{method} http://{host}:{port}{path} from {}", caller.reference);
-                let predictions = match predictions {
-                    Ok(predictions) => predictions,
-                    Err(why) => return undecidable(verdict, Status::Unknown, format!("{why}: {witness}")),
-                };
-                let mtls = case.restriction.as_ref().and_then(|w| w.mtls);
-                // A request that reached no server is neither.
-                let spoke = |wanted: bool| predictions.iter().any(|p| p.outcome.mtls == Some(wanted));
-                if mtls.is_some_and(|wanted| !spoke(wanted)) {
-                    continue;
-                }
-                checked += 1;
-                let (status, differences, reason) = judge(&case.expect, &predictions, &mesh.world);
-                if status != Status::Passed {
-                    verdict.status = status;
-                    verdict.differences = differences;
-                    verdict.reason = format!("witness: {witness} {reason}").trim_end().to_owned();
-                    return verdict;
-                }
-            }
+    let question = Question {
+        case,
+        mesh,
+        behaviors,
+        target: to.map(|reference| space::pods(mesh, &reference)),
+        blank: verdict.clone(),
+    };
+    for (reference, what) in [(&scope.from, "caller"), (&scope.to, "target")] {
+        if let Some(missing) = reference.as_ref().filter(|r| mesh.directory.find(r).is_empty()) {
+            let hint = mesh.directory.nearest(missing).map(|n| format!(" (did you mean `{n}`?)"));
+            return failed(
+                verdict,
+                format!("the {what} `{missing}` does not exist{}", hint.unwrap_or_default()),
+            );
         }
     }
-    if checked == 0 {
-        return undecidable(
-            verdict,
-            Status::Failed,
-            "no request class is left: nothing would be proved".to_owned(),
-        );
+    let space = Space::of(&[mesh], &scope);
+    let judged: Vec<Judged> = space.classes.par_iter().map(|class| question.judge(class)).collect();
+    let mut held = 0_u32;
+    let mut unknown = None;
+    for one in judged {
+        match one {
+            Judged::Apart => {}
+            Judged::Held => held += 1,
+            Judged::Refuted(refuted) => return *refuted,
+            Judged::Unknown(reason) => unknown = unknown.or(Some(reason)),
+        }
+    }
+    let limit = space.limits.first().map(|l| {
+        let place = l.place.as_ref().map(|p| format!(" at {p}")).unwrap_or_default();
+        format!("{held} request classes hold, which is no proof: {}{place}", l.what)
+    });
+    if let Some(reason) = unknown.or(limit) {
+        verdict.status = Status::Unknown;
+        verdict.reason = reason;
+        return verdict;
+    }
+    if held == 0 {
+        return failed(verdict, "no request class is left: nothing would be proved".to_owned());
     }
     verdict.status = Status::Passed;
-    verdict.reason = format!("{checked} request classes");
+    verdict.reason = format!("{held} request classes");
+    verdict
+}
+
+fn failed(mut verdict: CaseVerdict, reason: String) -> CaseVerdict {
+    verdict.status = Status::Failed;
+    verdict.reason = reason;
     verdict
 }
 
 /// `any` is no workload's name here.
-fn anybody(reference: Option<&WorkloadRef>) -> bool {
-    reference.is_none_or(
-        |r| matches!(r, WorkloadRef::Name { namespace: None, name, ordinal: None } if name == "any"),
-    )
+fn named(reference: Option<&WorkloadRef>) -> Option<WorkloadRef> {
+    let any = |r: &&WorkloadRef| matches!(r, WorkloadRef::Name { namespace: None, name, ordinal: None } if name == "any");
+    reference.filter(|r| !any(r)).cloned()
 }
 
-/// One pod per identity, labels and data plane.
-fn callers<'a>(
-    words: &ForAllWords,
-    restriction: Option<&WhereWords>,
+struct Question<'a> {
+    case: &'a CaseWords,
     mesh: &'a LoadedMesh,
-) -> Vec<&'a PodEntry> {
-    let from = words.from.as_ref().map(|f| &f.value);
-    let account = |pod: &PodEntry| {
-        let model = mesh.lowering.mesh.pods.get(pod.id.0 as usize);
-        model.map(|p| format!("{}/{}", p.namespace, p.service_account)).unwrap_or_default()
-    };
-    let chosen: Vec<&PodEntry> = match from {
-        Some(reference) if !anybody(Some(reference)) => mesh.directory.find(reference),
-        _ => mesh.directory.pods.iter().collect(),
-    };
-    let fits = |pod: &&PodEntry| {
-        let Some(w) = restriction else { return true };
+    behaviors: &'a Behaviors,
+    /// The pods that are meant; `None` = all.
+    target: Option<BTreeSet<PodId>>,
+    blank: CaseVerdict,
+}
+
+impl Question<'_> {
+    fn judge(&self, class: &Class) -> Judged {
+        let restriction = self.case.restriction.as_ref();
+        if restriction.is_some_and(|w| !self.caller_fits(w, class)) {
+            return Judged::Apart;
+        }
+        let predictions = match space::outcomes_with(self.mesh, class, self.behaviors) {
+            Ok(predictions) => predictions,
+            Err(why) => return Judged::Unknown(format!("{why}: {}", class.key)),
+        };
+        let concerned: Vec<Prediction> =
+            predictions.into_iter().filter(|p| self.concerns(class, p)).collect();
+        // A request that reached no server neither showed an identity nor lacked one.
+        let mtls = restriction.and_then(|w| w.mtls);
+        let spoke = |wanted: bool| concerned.iter().any(|p| p.outcome.mtls == Some(wanted));
+        if concerned.is_empty() || mtls.is_some_and(|wanted| !spoke(wanted)) {
+            return Judged::Apart;
+        }
+        let (status, differences, reason) = judge(&self.case.expect, &concerned, &self.mesh.world);
+        match status {
+            Status::Passed | Status::Skipped => Judged::Held,
+            Status::Unknown => Judged::Unknown(format!("{reason}: {}", class.key)),
+            Status::Failed => {
+                let (decided_by, decided_at) = decision(&concerned, self.mesh).unwrap_or_default();
+                let manifests = self.mesh.manifest_names();
+                Judged::Refuted(Box::new(CaseVerdict {
+                    status,
+                    differences,
+                    reason: format!("witness: {} {reason}", class.key).trim_end().to_owned(),
+                    reproduce: space::command(&class.client.client, &class.request, manifests),
+                    decided_by,
+                    decided_at,
+                    ..self.blank.clone()
+                }))
+            }
+        }
+    }
+
+    /// Whether an outcome is about the workload that is called.
+    fn concerns(&self, class: &Class, prediction: &Prediction) -> bool {
+        let Some(target) = &self.target else { return true };
+        let world = &self.mesh.world;
+        let server = prediction.record.server_hop().and_then(|h| world.proxy(h.proxy)).map(|p| p.pod);
+        let answered = prediction.outcome.workload.as_deref().and_then(|w| world.pod_by_reference(w));
+        match server.or(answered) {
+            Some(pod) => target.contains(&pod),
+            // Behind a gateway no host is dialled: what is not sent on (404, redirect) was not for this workload.
+            None => class.client.plane != Plane::Outside || verdict_of(prediction) != VerdictWord::Failed,
+        }
+    }
+
+    fn caller_fits(&self, w: &WhereWords, class: &Class) -> bool {
+        let Some(pod) = self.caller(&class.client.client) else { return false };
+        let account = self.account(pod);
         w.namespace.as_ref().is_none_or(|n| *n == pod.namespace)
             && w.not_namespace.as_ref().is_none_or(|n| *n != pod.namespace)
-            && w.service_account.as_ref().is_none_or(|a| *a == account(pod))
-            && w.not_service_account.as_ref().is_none_or(|a| *a != account(pod))
-    };
-    let mut seen = BTreeSet::new();
-    chosen
-        .into_iter()
-        .filter(|p| !p.gateway)
-        .filter(fits)
-        .filter(|p| seen.insert((account(p), p.labels.clone(), p.sidecar)))
-        .collect()
-}
+            && w.service_account.as_ref().is_none_or(|a| *a == account)
+            && w.not_service_account.as_ref().is_none_or(|a| *a != account)
+    }
 
-/// (host, port) of the service ports that lead to the target.
-fn targets(words: &ForAllWords, mesh: &LoadedMesh) -> BTreeSet<(String, u32)> {
-    let to = words.to.as_ref().map(|t| &t.value);
-    let wanted: Option<BTreeSet<u32>> = match to {
-        Some(reference) if !anybody(Some(reference)) => {
-            Some(mesh.directory.find(reference).iter().map(|p| p.id.0).collect())
-        }
-        _ => None,
-    };
-    let model = &mesh.lowering.mesh;
-    let mut found = BTreeSet::new();
-    for service in &model.services {
-        for endpoint in model.endpoints.of(service) {
-            let Some(pod) = endpoint.pod else { continue };
-            let gateway = mesh.directory.pods.get(pod.0 as usize).is_none_or(|p| p.gateway);
-            if gateway || wanted.as_ref().is_some_and(|w| !w.contains(&pod.0)) {
-                continue;
+    /// The pod whose identity a caller shows: for clients outside, the gateway's.
+    fn caller(&self, client: &Client) -> Option<&PodEntry> {
+        let directory = &self.mesh.directory;
+        match client {
+            Client::Workload(reference) => directory.find(reference).first().copied(),
+            Client::Gateway(gateway) => {
+                directory.pods.iter().find(|p| format!("{}/{}", p.namespace, p.workload) == gateway.gateway)
             }
-            let port = service.ports.iter().find(|p| p.name == endpoint.port_name);
-            found.extend(port.map(|p| (service.host.clone(), p.number)));
+            Client::Pod(pod) => {
+                let (_, id) = self.mesh.clients.iter().find(|(known, _)| known == pod)?;
+                directory.pods.iter().find(|p| p.id == *id)
+            }
         }
     }
-    found.retain(|(host, port)| !host.contains('*') && words.port.is_none_or(|p| u32::from(p) == *port));
-    found
-}
 
-fn operations(mesh: &LoadedMesh) -> impl Iterator<Item = &Operation> {
-    rules(mesh).flat_map(|r| r.to.iter().filter_map(|t| t.operation.as_ref()))
-}
-
-fn rules(mesh: &LoadedMesh) -> impl Iterator<Item = &Rule> {
-    mesh.lowering.mesh.inventory.authorization_policies.iter().flat_map(|p| &p.spec.rules)
-}
-
-/// Methods and paths: those the case names, else one of every class that policies make.
-fn classes(words: &ForAllWords, mesh: &LoadedMesh) -> (BTreeSet<String>, BTreeSet<String>) {
-    let mut methods: BTreeSet<String> = words.methods.iter().cloned().collect();
-    let mut paths: BTreeSet<String> = words.paths.iter().cloned().collect();
-    // `*` stands for some text.
-    let example = |text: &str| text.replace('*', "mesh-sim");
-    if methods.is_empty() {
-        methods.extend(METHODS.map(str::to_owned));
-        methods.extend(
-            operations(mesh).flat_map(|o| o.methods.iter().chain(&o.not_methods)).map(|m| example(m)),
-        );
+    fn account(&self, pod: &PodEntry) -> String {
+        let model = self.mesh.lowering.mesh.pods.get(pod.id.0 as usize);
+        model.map(|p| format!("{}/{}", p.namespace, p.service_account)).unwrap_or_default()
     }
-    if paths.is_empty() {
-        paths.extend(["/".to_owned(), STRANGE_PATH.to_owned()]);
-        let named = operations(mesh).flat_map(|o| o.paths.iter().chain(&o.not_paths)).map(|p| example(p));
-        paths.extend(named.map(|p| if p.starts_with('/') { p } else { format!("/{p}") }));
-    }
-    (methods, paths)
-}
-
-/// The first policy part that makes classes beyond those enumerated.
-fn further_classes(mesh: &LoadedMesh) -> Option<Span> {
-    let model = &mesh.lowering.mesh.inventory;
-    if let Some(authentication) = model.request_authentications.first() {
-        return Some(authentication.meta.origin);
-    }
-    let source = |s: &Source| {
-        let lists = [&s.request_principals, &s.not_request_principals, &s.ip_blocks, &s.not_ip_blocks];
-        let more = [&s.remote_ip_blocks, &s.not_remote_ip_blocks, &s.trust_domains, &s.not_trust_domains];
-        lists.into_iter().chain(more).any(|l| !l.is_empty()).then_some(s.origin)
-    };
-    let operation = |o: &Operation| {
-        let templates = o.paths.iter().chain(&o.not_paths).any(|p| p.contains('{'));
-        (!o.hosts.is_empty() || !o.not_hosts.is_empty() || templates).then_some(o.origin)
-    };
-    rules(mesh).find_map(|rule| {
-        let when = rule.when.first().map(|c| c.origin);
-        when.or_else(|| rule.from.iter().filter_map(|f| f.source.as_ref()).find_map(source))
-            .or_else(|| rule.to.iter().filter_map(|t| t.operation.as_ref()).find_map(operation))
-    })
 }

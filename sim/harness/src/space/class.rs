@@ -121,7 +121,7 @@ pub fn command<'a>(client: &Client, request: &Request, manifests: impl Iterator<
 }
 
 /// For a POSIX shell.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+#".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         return text.to_owned();

@@ -62,9 +62,14 @@ pub fn strangers() -> [PodClient; 2] {
 /// Gives all meshes the same further callers: strangers, and one for every identity, namespace, address block and
 /// source label that a rule of any of them names and no pod has.
 #[must_use]
-pub fn populated(meshes: Vec<LoadedMesh>) -> Vec<LoadedMesh> {
+pub fn all_populated(meshes: Vec<LoadedMesh>) -> Vec<LoadedMesh> {
+    let wanted = wanted(&meshes);
+    meshes.into_iter().map(|mesh| mesh.with_clients(&wanted)).collect()
+}
+
+fn wanted(meshes: &[LoadedMesh]) -> Vec<PodClient> {
     let mut wanted: Vec<PodClient> = strangers().to_vec();
-    for mesh in &meshes {
+    for mesh in meshes {
         for client in named(mesh) {
             if !wanted.contains(&client) {
                 wanted.push(client);
@@ -73,7 +78,14 @@ pub fn populated(meshes: Vec<LoadedMesh>) -> Vec<LoadedMesh> {
     }
     // The same pods in the same order everywhere: addresses must not differ between two sides.
     wanted.sort();
-    meshes.into_iter().map(|mesh| mesh.with_clients(&wanted)).collect()
+    wanted
+}
+
+/// [`all_populated`] for one mesh.
+#[must_use]
+pub fn populated(mesh: LoadedMesh) -> LoadedMesh {
+    let wanted = wanted(std::slice::from_ref(&mesh));
+    mesh.with_clients(&wanted)
 }
 
 fn account(mesh: &LoadedMesh, pod: PodId) -> String {

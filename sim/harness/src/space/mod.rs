@@ -24,8 +24,9 @@ use mesh_config::source::Span;
 use mesh_engine::world::PodId;
 use mesh_reports::outcome::Unknown;
 
+pub(crate) use class::quoted;
 pub use class::{Class, command};
-pub use clients::{ClientClass, Plane, populated, strangers};
+pub use clients::{ClientClass, Plane, all_populated, populated, strangers};
 pub use tokens::shorthand;
 
 use crate::format::client::{Client, WorkloadRef};
