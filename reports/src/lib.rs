@@ -8,6 +8,8 @@
 //! * [`findings`] — what lint found, and what is wrong with a test file.
 //! * [`matrix`] — callers against services, and what a change of policy would break.
 //! * [`outcome`] — one predicted outcome of one request, in the words of the conformance corpus.
+//! * [`mutation`] — changes of rules that no test notices.
+//! * [`diff`] — what changes between two configurations.
 //! * [`conformance`] — the verdict table of `mesh-sim conformance`.
 //!
 //! Nothing here computes a decision: reports format what the harness hands over.
@@ -16,11 +18,13 @@ pub mod access_log;
 pub mod checks;
 pub mod conformance;
 pub mod coverage;
+pub mod diff;
 pub mod explain;
 pub mod findings;
 pub mod graph;
 pub mod matrix;
 pub mod metrics;
+pub mod mutation;
 pub mod outcome;
 pub mod render;
 pub mod run;

@@ -180,6 +180,12 @@ pub(crate) enum Command {
     Lint(LintArgs),
     /// Callers × services: verdict, mutual TLS, deciding policy; with --what-if, who would break.
     Matrix(MatrixArgs),
+    /// Which requests end differently under two configurations; exit code 1 if any does.
+    #[command(after_help = DIFF_HELP)]
+    Diff(DiffArgs),
+    /// Outcome tables in files: write new ones, review changed ones; `test` compares them.
+    #[command(after_help = SNAPSHOT_HELP, args_conflicts_with_subcommands = true)]
+    Snapshot(SnapshotArgs),
     /// The service graph of a mesh or of a run.
     Graph(GraphArgs),
     /// Judge predictions against recorded answers of a real mesh.
@@ -226,6 +232,13 @@ pub(crate) struct TestArgs {
     /// Stop after the first file that fails.
     #[arg(long)]
     pub(crate) fail_fast: bool,
+    /// Change the rules instead (drop a rule, a match or a value, swap rules, move weight, widen a path, flip an
+    /// action, loosen mTLS) and list the changes that no passing PolicyTest case notices; exit code 1 if there are any.
+    #[arg(long, conflicts_with_all = ["shard", "fail_fast"])]
+    pub(crate) mutate: bool,
+    /// With --mutate: most changes that are tried, spread over all that are possible.
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub(crate) mutants: usize,
     #[command(flatten)]
     pub(crate) coverage: CoverageArgs,
     #[command(flatten)]
@@ -347,6 +360,100 @@ pub(crate) struct MatrixArgs {
     /// Ask pods by their addresses too, as scrapers do: such calls bypass what sidecars know of services.
     #[arg(long)]
     pub(crate) pod_ips: bool,
+}
+
+const DIFF_HELP: &str = "\
+Every request that either configuration can tell apart is put to both, and outcomes are enumerated, not sampled:
+what is not listed did not change. Categories, most alarming first: unknown, newly-denied, lost, gained,
+newly-plaintext, rerouted, reweighted, slower, changed (headers, status, timeout, retries).
+
+  mesh-sim diff git:origin/main:k8s k8s                     # what this branch changes
+  mesh-sim diff old/ new/ --allow reweighted                # a canary step is intended
+  mesh-sim diff git:HEAD~1:k8s k8s -o markdown > comment.md # for the pull request
+  mesh-sim diff old/ new/ --scenario scenarios/canary.yaml  # its traffic too";
+
+/// `diff`
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The old configuration: a directory (with everything below), a file, a glob, or `git:REV:PATH`.
+    #[arg(value_name = "BASE")]
+    pub(crate) base: String,
+    /// The new configuration.
+    #[arg(value_name = "HEAD")]
+    pub(crate) head: String,
+    /// Ask the requests of this scenario's traffic as well; repeat.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scenario: Vec<PathBuf>,
+    /// Differences of this category are intended; repeat, or a comma list.
+    #[arg(long, value_name = "CATEGORY")]
+    pub(crate) allow: Vec<String>,
+    /// Most witnesses per category.
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub(crate) witnesses: usize,
+    /// Only requests of this caller.
+    #[arg(long, value_name = "NS/WORKLOAD")]
+    pub(crate) from: Option<String>,
+    /// Only requests that may arrive at this workload.
+    #[arg(long, value_name = "NS/WORKLOAD")]
+    pub(crate) to: Option<String>,
+    /// Most requests asked; when more could be told apart, the report says so.
+    #[arg(long, default_value_t = 50_000, value_name = "N")]
+    pub(crate) max_classes: usize,
+    /// Namespace of objects that state none.
+    #[arg(short, long, default_value = "default", value_name = "NS")]
+    pub(crate) namespace: String,
+}
+
+const SNAPSHOT_HELP: &str = "\
+A PolicyTest asks for snapshots with `spec.snapshots: [{name: all, from: any, to: any}]`; each is a text file in
+`snapshots/` beside it: every request that the mesh can tell apart, and what it ends in. `mesh-sim test` fails when one
+differs, is missing, is obsolete or is not whole. In CI (CI is set) nothing is ever written.
+
+  mesh-sim snapshot                   # write what is missing; changed ones go to FILE.new
+  mesh-sim snapshot review            # accept, reject or skip each change
+  mesh-sim snapshot review --accept   # accept all of them";
+
+/// `snapshot`
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<SnapshotCommand>,
+    /// Files or directories (recursive); default: scenarios/ and policies/, else the current directory.
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+/// What to do with snapshots.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SnapshotCommand {
+    /// Write missing files; put what changed beside the file for review (the default).
+    Write(SnapshotPaths),
+    /// The files and how they compare.
+    List(SnapshotPaths),
+    /// Accept, reject or skip what changed.
+    Review(ReviewArgs),
+}
+
+/// Which documents.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotPaths {
+    /// Files or directories (recursive); default: scenarios/ and policies/, else the current directory.
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+/// `snapshot review`
+#[derive(Debug, Args)]
+pub(crate) struct ReviewArgs {
+    /// Files or directories (recursive); default: scenarios/ and policies/, else the current directory.
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Accept everything without asking.
+    #[arg(long, conflicts_with = "reject")]
+    pub(crate) accept: bool,
+    /// Reject everything without asking: files stay as they are.
+    #[arg(long)]
+    pub(crate) reject: bool,
 }
 
 /// `graph`

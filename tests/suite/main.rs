@@ -5,6 +5,7 @@
 
 #![expect(clippy::tests_outside_test_module, reason = "this whole binary is tests")]
 
+mod changes;
 mod cli;
 mod conformance;
 mod dynamic;

@@ -3,6 +3,7 @@
 //! Verdicts ([`crate::checks`]) become tables, TAP, JUnit, Markdown and HTML; findings ([`crate::findings`]), and
 //! verdicts that did not pass as findings, become GitHub annotations, SARIF and GitLab code quality.
 
+pub mod diff;
 pub mod github;
 pub mod gitlab;
 pub mod graph_text;
@@ -12,6 +13,7 @@ pub mod layout;
 pub mod manifest;
 pub mod markdown;
 pub mod matrix;
+pub mod mutation;
 pub mod run_table;
 pub mod sarif;
 pub mod style;

@@ -10,6 +10,7 @@ use mesh_config::source::Sources;
 use mesh_harness::document::{TestDocument, is_ours, read_file};
 use mesh_harness::loaded::{LoadedMesh, MeshInput};
 
+use super::git;
 use crate::args::{Global, Manifests};
 use crate::diagnostics;
 use crate::exit::Exit;
@@ -24,13 +25,20 @@ pub(crate) struct Read {
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
-/// Reads manifests; `-` is stdin.
+/// Reads manifests; `-` is stdin, `git:REV:PATH` a revision.
 pub(crate) fn read(manifests: &Manifests, more: &[String]) -> Read {
-    let arguments: Vec<String> = manifests.filename.iter().chain(more).cloned().collect();
+    let all = manifests.filename.iter().chain(more).cloned();
+    let (revisions, arguments): (Vec<String>, Vec<String>) = all.partition(|a| git::parse(a).is_some());
     let mut stdin = std::io::stdin();
     let how =
         Expand { base: None, recursive: manifests.recursive || !more.is_empty(), stdin: Some(&mut stdin) };
-    let (files, mut diagnostics) = expand(&arguments, how);
+    let (mut files, mut diagnostics) = expand(&arguments, how);
+    for (revision, path) in revisions.iter().filter_map(|a| git::parse(a)) {
+        match git::files(revision, path) {
+            Ok(found) => files.extend(found),
+            Err(problem) => diagnostics.push(*problem),
+        }
+    }
     let result = load::read(files);
     diagnostics.extend(result.diagnostics);
     Read { sources: result.sources, objects: result.objects, diagnostics }

@@ -2,8 +2,10 @@
 
 mod completions;
 mod conformance;
+mod diff;
 mod dump;
 mod explain;
+mod git;
 mod graph;
 mod init;
 mod inputs;
@@ -12,6 +14,7 @@ mod matrix;
 mod output;
 mod run;
 mod schema;
+mod snapshot;
 mod support;
 mod test;
 
@@ -31,6 +34,8 @@ pub(crate) fn dispatch(cli: &Cli) -> Exit {
         Command::Schema(args) => schema::schema(args),
         Command::Explain(args) => explain::explain(args, global),
         Command::Matrix(args) => matrix::matrix(args, global),
+        Command::Diff(args) => diff::diff(args, global),
+        Command::Snapshot(args) => snapshot::snapshot(args, global),
         Command::Graph(args) => graph::graph(args, global),
         Command::Completions { shell } => completions::completions(*shell),
         Command::Man => completions::man(),

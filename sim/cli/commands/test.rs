@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use mesh_harness::coverage::coverage as covered;
 use mesh_harness::findings::rules;
-use mesh_harness::policy::{Stop, TestOptions, find, test_paths, without_tests};
+use mesh_harness::policy::{Stop, TestOptions, find, mutate, test_paths, without_tests};
 use mesh_reports::checks::{EXPECTATION, GATE, Stopped, TestReport, UNKNOWN};
 use mesh_reports::coverage::{self, threshold};
-use mesh_reports::render::{github, gitlab, html, junit, markdown, sarif, tap, tests};
+use mesh_reports::render::{github, gitlab, html, junit, markdown, mutation, sarif, tap, tests};
 
 use super::{output, run};
 use crate::args::{Global, Output, TestArgs};
@@ -37,6 +37,9 @@ pub(crate) fn test(args: &TestArgs, global: &Global) -> Exit {
         return Exit::Input;
     }
     let files = find(&paths);
+    if args.mutate {
+        return mutated(args, &files, &options, global);
+    }
     interrupt::asks(&options.stop);
     let progress = Progress::start(&format!("testing {} files", files.len()), global);
     let mut report = TestReport { strict: global.strict, ..test_paths(&files, &options) };
@@ -87,6 +90,38 @@ fn below(report: &TestReport, least: u64) -> Exit {
     Exit::Failed
 }
 
+/// `test --mutate`
+fn mutated(args: &TestArgs, files: &[PathBuf], options: &TestOptions, global: &Global) -> Exit {
+    let form = global.output.unwrap_or(Output::Table).name();
+    if !MUTATION_FORMS.contains(&form) {
+        return output::no_such_format("test --mutate", global, &MUTATION_FORMS);
+    }
+    let progress = Progress::start("changing rules", global);
+    let report = mutate(files, options, args.mutants);
+    progress.finish();
+    for finding in &report.broken {
+        anstream::eprintln!("error: {}", finding.text());
+    }
+    if report.tests == 0 {
+        anstream::eprintln!("error: no PolicyTest case passes here, so none could notice a change");
+        return if report.broken.is_empty() { Exit::Nothing } else { Exit::Input };
+    }
+    let text = match form {
+        "json" => output::json(&report),
+        "yaml" => output::yaml(&report),
+        "markdown" => mutation::markdown(&report),
+        "github" => mutation::github(&report),
+        _ => mutation::table(&report),
+    };
+    let mut exit = output::stdout(&text);
+    if !report.broken.is_empty() {
+        exit = exit.worst(Exit::Input);
+    }
+    if report.survivors.is_empty() { exit } else { exit.worst(Exit::Failed) }
+}
+
+const MUTATION_FORMS: [&str; 5] = ["table", "json", "yaml", "markdown", "github"];
+
 /// What was asked for and holds no test: [`Exit::Nothing`], with the reason on stderr. Part of a run cannot tell.
 fn nothing(args: &TestArgs, paths: &[PathBuf], report: &TestReport) -> Exit {
     if args.shard.is_some() || report.stopped.is_some() {
@@ -131,7 +166,8 @@ fn parse_shard(text: &str) -> Option<(u32, u32)> {
     (part < of).then_some((part, of))
 }
 
-fn defaults() -> Vec<PathBuf> {
+/// Where tests are looked for when nothing is named.
+pub(crate) fn defaults() -> Vec<PathBuf> {
     let usual: Vec<PathBuf> =
         ["policies", "scenarios"].map(PathBuf::from).into_iter().filter(|p| p.is_dir()).collect();
     if usual.is_empty() { vec![PathBuf::from(".")] } else { usual }

@@ -7,6 +7,8 @@
 //! * [`explain`] — one request, every step.
 //! * [`policy`] — `mesh-sim test`: policy tests and gated scenarios, judged.
 //! * [`space`] — the requests that a mesh tells apart, one of every class.
+//! * [`diff`] — what changes between two configurations.
+//! * [`snapshot`] — outcome tables kept in files.
 //! * [`lint`] — static findings.
 //! * [`matrix`] — callers against services, and what a change of policy would break.
 //! * [`tokens`] — JWTs, real and shorthand.
@@ -16,6 +18,7 @@
 
 pub mod conformance;
 pub mod coverage;
+pub mod diff;
 pub mod directory;
 pub mod document;
 pub mod expect;
@@ -33,6 +36,7 @@ pub mod policy;
 pub mod predict;
 pub mod report;
 pub mod scenario;
+pub mod snapshot;
 pub mod space;
 pub mod timeline;
 pub mod tokens;

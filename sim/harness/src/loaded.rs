@@ -133,21 +133,38 @@ impl LoadedMesh {
 
     /// The same mesh with further client pods; those it has already are not made twice.
     #[must_use]
-    pub fn with_clients(mut self, more: &[PodClient]) -> LoadedMesh {
-        let mut all: Vec<PodClient> = self.clients.drain(..).map(|(pod, _)| pod).collect();
+    pub fn with_clients(&self, more: &[PodClient]) -> LoadedMesh {
+        let mut all: Vec<PodClient> = self.clients.iter().map(|(pod, _)| pod.clone()).collect();
         for pod in more {
             if !all.contains(pod) {
                 all.push(pod.clone());
             }
         }
-        self.options.pod_addresses.extend(client_addresses(&all));
-        self.options.clients = all.iter().map(client_pod).collect();
-        let (lowering, _) = lower(self.objects.clone(), &self.namespace, &self.options);
-        self.world = Arc::new(world_of(&lowering));
-        self.directory = world::directory(&lowering.mesh);
-        self.clients = clients_of(&lowering.mesh, &all);
-        self.lowering = Arc::new(lowering);
-        self
+        self.again(self.objects.clone(), all)
+    }
+
+    /// The same mesh with other objects; what is wrong with them is in its diagnostics.
+    #[must_use]
+    pub fn with_objects(&self, objects: Vec<RawObject>) -> LoadedMesh {
+        self.again(objects, self.clients.iter().map(|(pod, _)| pod.clone()).collect())
+    }
+
+    fn again(&self, objects: Vec<RawObject>, clients: Vec<PodClient>) -> LoadedMesh {
+        let mut options = self.options.clone();
+        options.pod_addresses.extend(client_addresses(&clients));
+        options.clients = clients.iter().map(client_pod).collect();
+        let (lowering, diagnostics) = lower(objects.clone(), &self.namespace, &options);
+        LoadedMesh {
+            sources: self.sources.clone(),
+            objects,
+            options,
+            namespace: self.namespace.clone(),
+            world: Arc::new(world_of(&lowering)),
+            directory: world::directory(&lowering.mesh),
+            clients: clients_of(&lowering.mesh, &clients),
+            lowering: Arc::new(lowering),
+            diagnostics,
+        }
     }
 
     /// Another version of the same mesh: other objects, same options and clients.

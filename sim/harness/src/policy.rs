@@ -6,6 +6,8 @@ pub(crate) mod asked;
 mod cases;
 mod explain;
 mod for_all;
+mod mutants;
+mod mutate;
 mod names;
 mod pods;
 
@@ -19,11 +21,17 @@ use mesh_reports::checks::{CaseVerdict, FileResult, Status, Stopped, TestReport}
 use mesh_reports::findings::Finding;
 use rayon::prelude::*;
 
-use crate::document::{Heading, Override, ReadDocuments, ScenarioDocument, TestDocument, is_ours, read_file};
+use crate::document::{
+    Heading, Override, PolicyDocument, ReadDocuments, ScenarioDocument, TestDocument, is_ours, read_file,
+};
 use crate::findings::findings;
+use crate::loaded::LoadedMesh;
+use crate::plan::behavior::Behaviors;
 use crate::scenario::{self, RunOptions};
+use crate::snapshot;
 
 pub use explain::{CaseExplained, explain_case};
+pub use mutate::mutate;
 
 /// Asks a run of tests to end early, from another thread.
 #[derive(Debug, Clone, Default)]
@@ -122,6 +130,7 @@ pub fn test_paths(paths: &[PathBuf], options: &TestOptions) -> TestReport {
         };
         files.iter().zip(judged).for_each(|(file, judged)| take(file, judged));
     }
+    report.files.extend(snapshot::obsolete(&files).iter().map(|f| snapshot::obsolete_result(f)));
     if !report.not_run.is_empty() {
         report.stopped = Some(if failed { Stopped::FailFast } else { Stopped::Interrupted });
     }
@@ -136,6 +145,17 @@ pub fn without_tests<'a>(paths: &'a [PathBuf], report: &TestReport) -> Vec<&'a P
     let below = |path: &Path, file: &str| path == Path::new(".") || Path::new(file).starts_with(path);
     let empty = |path: &&PathBuf| !report.files.iter().any(|f| below(path, &f.file));
     paths.iter().filter(empty).map(PathBuf::as_path).collect()
+}
+
+/// The mesh and behaviours of a policy test.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn prepared(
+    document: &PolicyDocument,
+    sources: Sources,
+) -> Result<(LoadedMesh, Behaviors), Vec<Finding>> {
+    cases::prepare(document, sources).map(|p| (p.mesh, p.behaviors))
 }
 
 /// Judges one file: one result per document.

@@ -23,8 +23,7 @@ pub(super) enum Found {
 
 /// One answer per target, in their order.
 pub(super) fn missing(mesh: LoadedMesh, behaviors: &Behaviors, targets: &[&Target]) -> Vec<Found> {
-    let mut meshes = populated(vec![mesh]);
-    let Some(mesh) = meshes.pop() else { return Vec::new() };
+    let mesh = populated(&mesh);
     let space = Space::of(&[&mesh], &Scope::default());
     let mut found: Vec<Option<Found>> = targets.iter().map(|_| None).collect();
     for class in &space.classes {

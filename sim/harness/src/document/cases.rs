@@ -43,7 +43,7 @@ pub(super) fn policy(spec: &Node, cx: &mut DecodeCx) -> Option<(PolicySpec, Vec<
         cx.diagnostics.append(&mut case_cx.diagnostics);
         cx.diagnostics.append(&mut problems);
     }
-    if nodes.is_empty() && cx.diagnostics.is_empty() {
+    if nodes.is_empty() && decoded.snapshots.is_empty() && cx.diagnostics.is_empty() {
         let problem = Diagnostic::error(
             codes::MISSING_FIELD,
             Stage::Schema,

@@ -20,6 +20,29 @@ pub struct PolicySpec {
     pub mesh: MeshWords,
     /// What pods answer.
     pub behaviors: Vec<BehaviorWords>,
+    /// Outcome tables that are kept in files.
+    pub snapshots: Vec<SnapshotWords>,
+}
+
+/// One of `snapshots:`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SnapshotWords {
+    /// Its place.
+    #[serde(rename = "@origin", default)]
+    pub origin: Span,
+    /// Name; part of the file's name.
+    pub name: String,
+    /// A workload, or `any`.
+    pub from: Option<Spanned<WorkloadRef>>,
+    /// The workload that is called, or `any`.
+    pub to: Option<Spanned<WorkloadRef>>,
+    /// Only this port.
+    pub port: Option<u16>,
+    /// Only these methods.
+    pub methods: Vec<String>,
+    /// Only these paths.
+    pub paths: Vec<String>,
 }
 
 /// One of `cases:`, with `${…}` of its matrix filled in.

@@ -136,6 +136,12 @@ fn wrong(at: Span, message: impl Into<String>) -> Diagnostic {
     Diagnostic::error(codes::CONTRADICTION, Stage::Schema, at, message.into())
 }
 
+/// The requests of a traffic, whatever their weights.
+#[must_use]
+pub fn requests(words: &TrafficWords) -> Vec<Request> {
+    variants(words, &mut Vec::new()).into_iter().map(|(_, request)| request).collect()
+}
+
 /// The requests of a traffic with their weights.
 fn variants(words: &TrafficWords, out: &mut Vec<Diagnostic>) -> Vec<(u64, Request)> {
     if words.mix.is_empty() {

@@ -11,13 +11,14 @@ use super::{TestOptions, errors, for_all, names, pods, result_of, skipped};
 use crate::document::PolicyDocument;
 use crate::expect::judge;
 use crate::format::client::Client;
-use crate::format::policy::CaseWords;
+use crate::format::policy::{CaseWords, SnapshotWords};
 use crate::format::request::Request;
 use crate::loaded::{LoadedMesh, MeshInput};
 use crate::plan::behavior::{Behaviors, behaviors};
 use crate::plan::traffic::{client_request, sender};
 use crate::predict::{Prediction, predict};
-use crate::space::{populated, quoted};
+use crate::snapshot;
+use crate::space::{decision, populated, quoted};
 
 /// The mesh of a policy test, ready for its cases.
 pub(super) struct Prepared {
@@ -37,8 +38,8 @@ pub(super) fn prepare(document: &PolicyDocument, sources: Sources) -> Result<Pre
     }
     let mut mesh = LoadedMesh::load(sources, &input, document.heading.base());
     let mut problems = std::mem::take(&mut mesh.diagnostics);
-    if document.cases.iter().any(|c| c.for_all.is_some()) {
-        mesh = populated(mesh);
+    if document.cases.iter().any(|c| c.for_all.is_some()) || !document.spec.snapshots.is_empty() {
+        mesh = populated(&mesh);
     }
     let behaviors = behaviors(&document.spec.behaviors, &mesh.directory, &mut problems);
     if problems.iter().any(|d| d.severity == Severity::Error) {
@@ -51,9 +52,13 @@ pub(super) fn prepare(document: &PolicyDocument, sources: Sources) -> Result<Pre
 /// listed as broken, and the others are judged all the same.
 pub(super) fn test(document: &PolicyDocument, sources: Sources, options: &TestOptions) -> FileResult {
     let mut result = result_of(&document.heading, "PolicyTest");
-    let wanted = |case: &CaseWords| options.takes(&result.file, &case.name);
-    if !document.cases.iter().any(wanted) {
-        result.cases = document.cases.iter().map(|c| skipped(&c.name)).collect();
+    let file = result.file.clone();
+    let wanted = |case: &CaseWords| options.takes(&file, &case.name);
+    let kept = |words: &SnapshotWords| options.takes(&file, &format!("snapshot {}", words.name));
+    if !document.cases.iter().any(wanted) && !document.spec.snapshots.iter().any(kept) {
+        let snapshots = document.spec.snapshots.iter().map(|s| format!("snapshot {}", s.name));
+        let names = document.cases.iter().map(|c| c.name.clone()).chain(snapshots);
+        result.cases = names.map(|name| skipped(&name)).collect();
         return result;
     }
     let Prepared { mesh, behaviors } = match prepare(document, sources) {
@@ -78,10 +83,21 @@ pub(super) fn test(document: &PolicyDocument, sources: Sources, options: &TestOp
         result.cases.extend(verdict);
         result.broken.append(&mut broken);
     }
+    for words in &document.spec.snapshots {
+        if !kept(words) {
+            result.cases.push(skipped(&format!("snapshot {}", words.name)));
+            continue;
+        }
+        let compared = snapshot::compare(document, words, &mesh, &behaviors);
+        match snapshot::judge(&compared, mesh.place(words.origin).unwrap_or_default()) {
+            Ok(verdict) => result.cases.push(verdict),
+            Err(broken) => result.broken.push(*broken),
+        }
+    }
     result
 }
 
-fn judge_case(
+pub(super) fn judge_case(
     document: &PolicyDocument,
     case: &CaseWords,
     mesh: &LoadedMesh,
@@ -143,13 +159,6 @@ pub(super) fn answers(
     })?;
     let lowered = client_request(request, &sender, &mesh.directory)?;
     predict(mesh, &sender, &lowered, behaviors, explain)
-}
-
-/// The resource that decided the most probable outcome: the last hop that names one.
-pub(super) fn decision(predictions: &[Prediction], mesh: &LoadedMesh) -> Option<(String, String)> {
-    let likely = predictions.iter().max_by(|a, b| a.p.total_cmp(&b.p))?;
-    let (object, place) = likely.record.hops.iter().rev().find_map(|h| mesh.decision(h))?;
-    Some((object.to_string(), place.unwrap_or_default()))
 }
 
 /// The command that shows every step of a case.

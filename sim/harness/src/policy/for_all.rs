@@ -10,7 +10,6 @@ use mesh_engine::world::PodId;
 use mesh_reports::checks::{CaseVerdict, Status};
 use rayon::prelude::*;
 
-use super::cases::decision;
 use crate::directory::PodEntry;
 use crate::expect::{judge, verdict as verdict_of};
 use crate::format::client::{Client, WorkloadRef};
@@ -135,13 +134,14 @@ impl Question<'_> {
             Status::Passed | Status::Skipped => Judged::Held,
             Status::Unknown => Judged::Unknown(format!("{reason}: {}", class.key)),
             Status::Failed => {
-                let (decided_by, decided_at) = decision(&concerned, self.mesh).unwrap_or_default();
-                let manifests = self.mesh.manifest_names();
+                let (decided_by, decided_at) = space::decision(&concerned, self.mesh).unwrap_or_default();
+                let files = self.mesh.manifest_names().map(|f| format!("-f {}", space::quoted(f)));
+                let manifests = files.collect::<Vec<_>>().join(" ");
                 Judged::Refuted(Box::new(CaseVerdict {
                     status,
                     differences,
                     reason: format!("witness: {} {reason}", class.key).trim_end().to_owned(),
-                    reproduce: space::command(&class.client.client, &class.request, manifests),
+                    reproduce: space::command(&class.client.client, &class.request, &manifests),
                     decided_by,
                     decided_at,
                     ..self.blank.clone()

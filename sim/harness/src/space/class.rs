@@ -90,11 +90,10 @@ fn shown(client: &ClientClass) -> String {
     format!("{}{source}{plane}", client.reference())
 }
 
-/// The `explain` command that shows what happens to a request; `manifests` are the `-f` arguments.
+/// The `explain` command that shows what happens to a request; `manifests` are its `-f` options.
 #[must_use]
-pub fn command<'a>(client: &Client, request: &Request, manifests: impl Iterator<Item = &'a str>) -> String {
-    let mut parts = vec!["mesh-sim explain".to_owned()];
-    parts.extend(manifests.map(|f| format!("-f {}", quoted(f))));
+pub fn command(client: &Client, request: &Request, manifests: &str) -> String {
+    let mut parts = vec![format!("mesh-sim explain {manifests}")];
     let reference = match client {
         Client::Workload(reference) => reference.to_string(),
         Client::Gateway(gateway) => format!("gateway:{}", gateway.gateway),

@@ -62,12 +62,12 @@ pub fn strangers() -> [PodClient; 2] {
 /// Gives all meshes the same further callers: strangers, and one for every identity, namespace, address block and
 /// source label that a rule of any of them names and no pod has.
 #[must_use]
-pub fn all_populated(meshes: Vec<LoadedMesh>) -> Vec<LoadedMesh> {
-    let wanted = wanted(&meshes);
-    meshes.into_iter().map(|mesh| mesh.with_clients(&wanted)).collect()
+pub fn all_populated(meshes: &[&LoadedMesh]) -> Vec<LoadedMesh> {
+    let wanted = wanted(meshes);
+    meshes.iter().map(|mesh| mesh.with_clients(&wanted)).collect()
 }
 
-fn wanted(meshes: &[LoadedMesh]) -> Vec<PodClient> {
+fn wanted(meshes: &[&LoadedMesh]) -> Vec<PodClient> {
     let mut wanted: Vec<PodClient> = strangers().to_vec();
     for mesh in meshes {
         for client in named(mesh) {
@@ -83,9 +83,8 @@ fn wanted(meshes: &[LoadedMesh]) -> Vec<PodClient> {
 
 /// [`all_populated`] for one mesh.
 #[must_use]
-pub fn populated(mesh: LoadedMesh) -> LoadedMesh {
-    let wanted = wanted(std::slice::from_ref(&mesh));
-    mesh.with_clients(&wanted)
+pub fn populated(mesh: &LoadedMesh) -> LoadedMesh {
+    mesh.with_clients(&wanted(&[mesh]))
 }
 
 fn account(mesh: &LoadedMesh, pod: PodId) -> String {

@@ -10,6 +10,7 @@
 mod class;
 mod clients;
 mod combine;
+mod ending;
 mod predicates;
 mod targets;
 mod texts;
@@ -27,6 +28,7 @@ use mesh_reports::outcome::Unknown;
 pub(crate) use class::quoted;
 pub use class::{Class, command};
 pub use clients::{ClientClass, Plane, all_populated, populated, strangers};
+pub use ending::{Ending, Endings};
 pub use tokens::shorthand;
 
 use crate::format::client::{Client, WorkloadRef};
@@ -149,6 +151,20 @@ fn ask(
 
 fn sender_of(mesh: &LoadedMesh, client: &Client) -> Result<Sender, String> {
     sender(client, Span::NONE, &mesh.directory, &mesh.clients).map_err(|d| d.message.clone())
+}
+
+/// Whether the mesh has the caller of a class.
+#[must_use]
+pub fn exists(mesh: &LoadedMesh, class: &Class) -> bool {
+    sender_of(mesh, &class.client.client).is_ok()
+}
+
+/// The resource that decided the most probable outcome (the last hop that names one), and its place.
+#[must_use]
+pub fn decision(predictions: &[Prediction], mesh: &LoadedMesh) -> Option<(String, String)> {
+    let likely = predictions.iter().max_by(|a, b| a.p.total_cmp(&b.p))?;
+    let (object, place) = likely.record.hops.iter().rev().find_map(|h| mesh.decision(h))?;
+    Some((object.to_string(), place.unwrap_or_default()))
 }
 
 /// The pods that a reference means.

@@ -19,7 +19,7 @@ fn mesh(manifests: &[&str]) -> LoadedMesh {
 }
 
 fn one(manifests: &[&str], scope: &Scope) -> (LoadedMesh, Space) {
-    let mesh = populated(mesh(manifests));
+    let mesh = populated(&mesh(manifests));
     let space = Space::of(&[&mesh], scope);
     (mesh, space)
 }
@@ -76,7 +76,7 @@ fn small(rules: &str) -> (LoadedMesh, Space) {
     let (objects, diagnostics) = mesh_config::load::read_text(file, &text);
     let mesh = LoadedMesh::of_objects(sources, objects, &MeshInput::default(), diagnostics);
     assert!(!mesh.has_errors(), "{:?}", mesh.diagnostics);
-    let mesh = populated(mesh);
+    let mesh = populated(&mesh);
     let space = Space::of(&[&mesh], &scope);
     (mesh, space)
 }
