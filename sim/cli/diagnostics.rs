@@ -1,7 +1,7 @@
 //! Diagnostics on stderr through miette, grouped by file, errors first.
 
 use mesh_config::diagnostic::{Diagnostic, Severity};
-use mesh_config::source::Sources;
+use mesh_config::source::{Sources, Span};
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource};
 
 use crate::args::{Color, Global};
@@ -63,7 +63,8 @@ fn render(sources: &Sources, diagnostic: &Diagnostic, handler: &GraphicalReportH
         .filter(|l| Some(l.span.file) == first_file)
         .map(|l| {
             let text = if l.text.is_empty() { None } else { Some(l.text.clone()) };
-            LabeledSpan::new(text, l.span.start as usize, (l.span.end.saturating_sub(l.span.start)) as usize)
+            let span = head(sources, l.span);
+            LabeledSpan::new(text, span.start as usize, span.end.saturating_sub(span.start) as usize)
         })
         .collect();
     report = report.with_labels(labels);
@@ -80,6 +81,18 @@ fn render(sources: &Sources, diagnostic: &Diagnostic, handler: &GraphicalReportH
         return format!("{}: {}\n", diagnostic.code.0, diagnostic.message);
     }
     text
+}
+
+/// Of a place that covers more lines than this only the first ones are drawn: of an object its kind and name.
+const LINES: usize = 3;
+
+fn head(sources: &Sources, span: Span) -> Span {
+    let ends = sources.slice(span).match_indices('\n').map(|(at, _)| at);
+    let cut = ends.clone().nth(LINES - 1).filter(|_| ends.count() > LINES);
+    match cut.and_then(|at| u32::try_from(at).ok()) {
+        Some(at) => Span::new(span.file, span.start, span.start + at),
+        None => span,
+    }
 }
 
 /// The message, with the places that lie in other files appended (miette draws one file).
