@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ipnet::IpNet;
 use mesh_core::Str;
@@ -35,6 +35,9 @@ pub struct World {
     pub vips: Vips,
     /// Everything outside.
     pub internet: Internet,
+    /// Some proxy sets a response header that another proxy acts on (`x-envoy-ratelimited` vetoes retries, semantics:
+    /// envoy-routing 5.2).
+    pub sets_acted_on_headers: bool,
 }
 
 impl World {
@@ -63,6 +66,44 @@ impl World {
     }
 }
 
+type Make = Box<dyn FnOnce() -> Arc<Snapshot> + Send>;
+
+/// A proxy's configuration. Made when the proxy is first used: in a large mesh most proxies see no traffic in a run, and
+/// a thousand snapshots of ten thousand routes fit no memory.
+#[derive(Clone)]
+pub struct Configuration(Arc<LazyLock<Arc<Snapshot>, Make>>);
+
+impl Configuration {
+    /// One that is made when it is first asked for.
+    pub fn when_used(make: impl FnOnce() -> Arc<Snapshot> + Send + 'static) -> Configuration {
+        Configuration(Arc::new(LazyLock::new(Box::new(make))))
+    }
+
+    /// One that is there.
+    #[must_use]
+    pub fn ready(snapshot: Arc<Snapshot>) -> Configuration {
+        Configuration::when_used(move || snapshot)
+    }
+
+    /// The snapshot.
+    #[must_use]
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.0
+    }
+
+    /// Whether two are one and the same; makes neither.
+    #[must_use]
+    pub fn is(&self, other: &Configuration) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl std::fmt::Debug for Configuration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Configuration")
+    }
+}
+
 /// A sidecar or gateway.
 #[derive(Debug, Clone)]
 pub struct Proxy {
@@ -71,11 +112,19 @@ pub struct Proxy {
     /// The pod it runs in.
     pub pod: PodId,
     /// Its configuration.
-    pub snapshot: Arc<Snapshot>,
+    pub configuration: Configuration,
     /// Its workload certificate.
     pub identity: Certificate,
     /// Worker threads; the engine models one (semantics: envoy-upstream 10).
     pub concurrency: u32,
+}
+
+impl Proxy {
+    /// Its configuration, made now if it was not used before.
+    #[must_use]
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        self.configuration.snapshot()
+    }
 }
 
 /// A pod.

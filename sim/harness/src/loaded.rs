@@ -18,7 +18,7 @@ use mesh_config::mesh::workload::ClientPod;
 use mesh_config::mesh::{Mesh, MeshOptions};
 use mesh_config::source::{Sources, Span};
 use mesh_core::ir::Snapshot;
-use mesh_engine::world::{PodId, World};
+use mesh_engine::world::{Configuration, PodId, World};
 
 use crate::directory::Directory;
 use crate::format::client::{Client, PodClient};
@@ -125,7 +125,7 @@ impl LoadedMesh {
             namespace: namespace.to_owned(),
             directory: world::directory(&mesh),
             world: Arc::new(world),
-            lowering: Arc::new(lowering),
+            lowering,
             clients,
             diagnostics,
         }
@@ -162,7 +162,7 @@ impl LoadedMesh {
             world: Arc::new(world_of(&lowering)),
             directory: world::directory(&lowering.mesh),
             clients: clients_of(&lowering.mesh, &clients),
-            lowering: Arc::new(lowering),
+            lowering,
             diagnostics,
         }
     }
@@ -172,7 +172,7 @@ impl LoadedMesh {
     pub fn version(&self, objects: &[RawObject]) -> (Arc<Lowering>, World, Vec<Diagnostic>) {
         let (lowering, diagnostics) = lower(objects.to_vec(), &self.namespace, &self.options);
         let world = world_of(&lowering);
-        (Arc::new(lowering), world, diagnostics)
+        (lowering, world, diagnostics)
     }
 
     /// The same mesh with other objects, as a mesh of its own: same options and clients. `sources` must hold the files
@@ -258,14 +258,18 @@ fn clients_of(mesh: &Mesh, clients: &[PodClient]) -> Vec<(PodClient, PodId)> {
     clients.iter().cloned().zip(made).collect()
 }
 
-fn lower(objects: Vec<RawObject>, namespace: &str, options: &MeshOptions) -> (Lowering, Vec<Diagnostic>) {
+fn lower(
+    objects: Vec<RawObject>,
+    namespace: &str,
+    options: &MeshOptions,
+) -> (Arc<Lowering>, Vec<Diagnostic>) {
     let (inventory, mut diagnostics) = Inventory::new(objects, namespace);
     let (mesh, problems) = Mesh::new(inventory, options);
     diagnostics.extend(problems);
-    (Lowering::new(Arc::new(mesh)), diagnostics)
+    (Arc::new(Lowering::new(Arc::new(mesh))), diagnostics)
 }
 
-fn world_of(lowering: &Lowering) -> World {
+fn world_of(lowering: &Arc<Lowering>) -> World {
     let empty = || {
         Arc::new(Snapshot {
             kind: mesh_core::ir::ProxyKind::Sidecar,
@@ -276,5 +280,8 @@ fn world_of(lowering: &Lowering) -> World {
             index: mesh_core::index::SnapshotIndex::default(),
         })
     };
-    world::world(&lowering.mesh, |proxy| lowering.snapshot(proxy).unwrap_or_else(empty))
+    world::world(&lowering.mesh, |proxy| {
+        let lowering = Arc::clone(lowering);
+        Configuration::when_used(move || lowering.snapshot(proxy).unwrap_or_else(empty))
+    })
 }

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 
 use ipnet::IpNet;
 use mesh_config::mesh::Mesh;
@@ -15,11 +14,13 @@ use mesh_config::mesh::pod::{DataPlane, Pod as MeshPod};
 use mesh_config::mesh::protocol::Protocol;
 use mesh_config::mesh::registry::CLUSTER_DOMAIN;
 use mesh_config::mesh::service::{Endpoint, PodId as MeshPodId, Registry, UNSPECIFIED_IP};
+use mesh_config::resource::http_route::Headers;
 use mesh_config::resource::proxy_config::InterceptionMode;
 use mesh_core::Str;
-use mesh_core::ir::Snapshot;
 use mesh_core::tls::{Certificate, TrustAnchor};
-use mesh_engine::world::{AppKind, AppPort, Capture, Dns, Internet, Pod, PodId, Proxy, ProxyId, Vips, World};
+use mesh_engine::world::{
+    AppKind, AppPort, Capture, Configuration, Dns, Internet, Pod, PodId, Proxy, ProxyId, Vips, World,
+};
 
 use crate::directory::{Directory, GatewayPort, PodEntry};
 
@@ -30,9 +31,12 @@ const CLUSTER_RANGES: [&str; 2] = ["10.244.0.0/16", "10.96.0.0/16"];
 /// The name of the world outside in records.
 pub const INTERNET: &str = "internet";
 
-/// Builds the world; `snapshot` gives what istiod would send to a proxy.
+/// Builds the world; `configuration` gives what istiod would send to a proxy.
 #[must_use]
-pub fn world(mesh: &Mesh, snapshot: impl Fn(mesh_config::mesh::proxy::ProxyId) -> Arc<Snapshot>) -> World {
+pub fn world(
+    mesh: &Mesh,
+    configuration: impl Fn(mesh_config::mesh::proxy::ProxyId) -> Configuration,
+) -> World {
     let app_ports = AppPorts::new(mesh);
     let mut world = World {
         dns: dns(mesh),
@@ -43,6 +47,7 @@ pub fn world(mesh: &Mesh, snapshot: impl Fn(mesh_config::mesh::proxy::ProxyId) -
             answers: true,
             name: INTERNET.into(),
         },
+        sets_acted_on_headers: sets_acted_on_headers(mesh),
         ..World::default()
     };
     for (index, pod) in mesh.pods.iter().enumerate() {
@@ -52,7 +57,7 @@ pub fn world(mesh: &Mesh, snapshot: impl Fn(mesh_config::mesh::proxy::ProxyId) -
             world.proxies.push(Proxy {
                 name: model.id.as_str().into(),
                 pod: id,
-                snapshot: snapshot(p),
+                configuration: configuration(p),
                 identity: Certificate {
                     issuer: TrustAnchor::Mesh,
                     sans: vec![model.identity.as_str().into()],
@@ -77,6 +82,19 @@ pub fn world(mesh: &Mesh, snapshot: impl Fn(mesh_config::mesh::proxy::ProxyId) -
         });
     }
     world
+}
+
+/// Whether a response header is set on which another proxy acts: by a VirtualService, or by what is kept as written
+/// (HTTPRoute).
+fn sets_acted_on_headers(mesh: &Mesh) -> bool {
+    const HEADER: &str = "x-envoy-ratelimited";
+    let sets = |headers: &Option<Headers>| {
+        let response = headers.as_ref().and_then(|h| h.response.as_ref());
+        response.is_some_and(|r| r.set.keys().chain(r.add.keys()).any(|k| k.eq_ignore_ascii_case(HEADER)))
+    };
+    let mut routes = mesh.inventory.virtual_services.iter().flat_map(|o| &o.spec.http);
+    routes.any(|r| sets(&r.headers) || r.route.iter().any(|d| sets(&d.headers)))
+        || mesh.inventory.others.iter().any(|o| o.raw.node.to_json().to_ascii_lowercase().contains(HEADER))
 }
 
 fn no_capture() -> Capture {

@@ -49,7 +49,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             return;
         }
         let Some(run) = self.proxies.get(proxy as usize) else { return };
-        let snapshot = Arc::clone(&run.snapshot);
+        let snapshot = Arc::clone(run.snapshot());
         if self.bare
             && let Some(known) =
                 self.memo.landing(proxy, &snapshot, &conn.content, conn.destination, conn.source.ip())

@@ -233,34 +233,5 @@ pub(crate) fn answers_matter(plan: &Plan) -> bool {
         Change::World { world, .. } => Some(world),
         _ => None,
     });
-    let mut seen: Vec<*const Snapshot> = Vec::new();
-    for proxy in std::iter::once(&plan.world).chain(later).flat_map(|w| &w.proxies) {
-        let at = Arc::as_ptr(&proxy.snapshot);
-        if !seen.contains(&at) {
-            seen.push(at);
-            if sets_rate_limited(&proxy.snapshot) {
-                return true;
-            }
-        }
-    }
-    false
-}
-
-/// `x-envoy-ratelimited` vetoes retries (semantics: envoy-routing 5.2).
-fn sets_rate_limited(snapshot: &Snapshot) -> bool {
-    let sets = |h: &HeaderMutations| h.response_add.iter().any(|a| a.name.as_ref() == "x-envoy-ratelimited");
-    let entries = |route: &Route| match &route.action {
-        RouteAction::Forward(f) => match &f.cluster {
-            ClusterSpecifier::Weighted(w) => w.iter().any(|w| sets(&w.headers)),
-            ClusterSpecifier::Cluster(_) => false,
-        },
-        _ => false,
-    };
-    configurations(snapshot).any(|config| {
-        sets(&config.headers)
-            || config
-                .virtual_hosts
-                .iter()
-                .any(|v| sets(&v.headers) || v.routes.iter().any(|r| sets(&r.headers) || entries(r)))
-    })
+    std::iter::once(&plan.world).chain(later).any(|world| world.sets_acted_on_headers)
 }

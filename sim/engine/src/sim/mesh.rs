@@ -17,7 +17,7 @@ use super::{Event, Sim};
 use crate::draws::{At, Chance, mix, name_key};
 use crate::plan::{Behavior, Call};
 use crate::stats::{Ejection, EjectionKind};
-use crate::world::{Pod, ProxyId, World};
+use crate::world::{Configuration, Pod, ProxyId, World};
 
 /// A pod of the run.
 pub(crate) struct PodRun {
@@ -48,13 +48,28 @@ pub(crate) struct ProxyRun {
     pub(crate) name: Str,
     pub(crate) key: u64,
     pub(crate) pod: PodIx,
-    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) configuration: Configuration,
     pub(crate) identity: Certificate,
-    /// Run index per cluster of the current snapshot, filled on first use.
+    /// Run index per cluster of the current snapshot, as far as one was used.
     by_id: Vec<Option<ClusterIx>>,
     by_name: BTreeMap<Str, ClusterIx>,
     /// Earlier versions with the time they came: clusters first used later replay them.
-    history: Vec<(Nanos, Arc<Snapshot>)>,
+    history: Vec<(Nanos, Configuration)>,
+}
+
+impl ProxyRun {
+    pub(crate) fn snapshot(&self) -> &Arc<Snapshot> {
+        self.configuration.snapshot()
+    }
+
+    fn note(&mut self, id: ClusterId, cluster: ClusterIx) {
+        if self.by_id.len() <= id.index() {
+            self.by_id.resize(id.index() + 1, None);
+        }
+        if let Some(slot) = self.by_id.get_mut(id.index()) {
+            *slot = Some(cluster);
+        }
+    }
 }
 
 /// A cluster as one proxy sees it.
@@ -121,14 +136,14 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             };
             match self.proxy_names.get(&proxy.name).copied() {
                 Some(ix) => {
-                    let known = self.proxies.get(ix as usize).map(|p| Arc::clone(&p.snapshot));
-                    if known.is_some_and(|k| Arc::ptr_eq(&k, &proxy.snapshot)) {
+                    let known = self.proxies.get(ix as usize).map(|p| &p.configuration);
+                    if known.is_some_and(|k| k.is(&proxy.configuration)) {
                         continue;
                     }
                     let draw = mix(mix(self.seed_key, name_key(&proxy.name)), self.queue.now());
                     let jitter = if jitter_ns == 0 { 0 } else { draw % (jitter_ns + 1) };
                     let wait = delay_ns.saturating_add(jitter);
-                    self.queue.after(wait, Event::Configure(ix, Arc::clone(&proxy.snapshot)));
+                    self.queue.after(wait, Event::Configure(ix, proxy.configuration.clone()));
                 }
                 None => self.add_proxy(i, pod, &world),
             }
@@ -183,11 +198,11 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             name: proxy.name.clone(),
             key: name_key(&proxy.name),
             pod,
-            snapshot: Arc::clone(&proxy.snapshot),
+            configuration: proxy.configuration.clone(),
             identity: proxy.identity.clone(),
-            by_id: vec![None; proxy.snapshot.clusters.len()],
+            by_id: Vec::new(),
             by_name: BTreeMap::new(),
-            history: vec![(now, Arc::clone(&proxy.snapshot))],
+            history: vec![(now, proxy.configuration.clone())],
         });
         if let Some(run) = self.pods.get_mut(pod as usize)
             && run.pod.proxy.is_some_and(|p| p.0 as usize == position)
@@ -214,19 +229,20 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     }
 
     /// A proxy switches to a new snapshot: endpoint changes keep hosts, anything else resets a cluster.
-    pub(super) fn configure(&mut self, ix: ProxyIx, snapshot: Arc<Snapshot>) {
+    pub(super) fn configure(&mut self, ix: ProxyIx, configuration: Configuration) {
         let now = self.queue.now();
         let Some(proxy) = self.proxies.get_mut(ix as usize) else { return };
-        proxy.snapshot = Arc::clone(&snapshot);
-        proxy.history.push((now, Arc::clone(&snapshot)));
-        proxy.by_id = vec![None; snapshot.clusters.len()];
+        proxy.configuration = configuration.clone();
+        proxy.history.push((now, configuration.clone()));
+        proxy.by_id.clear();
         let known: Vec<(Str, ClusterIx)> = proxy.by_name.iter().map(|(n, i)| (n.clone(), *i)).collect();
         for (name, cluster) in known {
+            let snapshot = configuration.snapshot();
             let Some(id) = snapshot.cluster_by_name(&name) else { continue };
-            if let Some(slot) = self.proxies.get_mut(ix as usize).and_then(|p| p.by_id.get_mut(id.index())) {
-                *slot = Some(cluster);
+            if let Some(proxy) = self.proxies.get_mut(ix as usize) {
+                proxy.note(id, cluster);
             }
-            self.update_cluster(ix, cluster, &snapshot, id, now);
+            self.update_cluster(ix, cluster, snapshot, id, now);
         }
     }
 
@@ -273,7 +289,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         id: ClusterId,
     ) -> Option<ClusterIx> {
         let run = self.proxies.get(proxy as usize)?;
-        let current = Arc::ptr_eq(&run.snapshot, snapshot);
+        let current = Arc::ptr_eq(run.snapshot(), snapshot);
         if current && let Some(Some(ix)) = run.by_id.get(id.index()) {
             return Some(*ix);
         }
@@ -282,10 +298,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             Some(ix) => *ix,
             None => self.create_cluster(proxy, name, snapshot, id),
         };
-        if current
-            && let Some(slot) = self.proxies.get_mut(proxy as usize).and_then(|p| p.by_id.get_mut(id.index()))
-        {
-            *slot = Some(ix);
+        if current && let Some(run) = self.proxies.get_mut(proxy as usize) {
+            run.note(id, ix);
         }
         Some(ix)
     }
@@ -307,7 +321,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let mut draws = At { key, chance: &mut self.chance };
         let history = self.proxies.get(proxy as usize).map(|p| p.history.clone()).unwrap_or_default();
         let mut state: Option<(ClusterState, Arc<Snapshot>, ClusterId)> = None;
-        for (since, version) in &history {
+        for (since, version) in history.iter().map(|(since, c)| (since, c.snapshot())) {
             let Some(found) = version.cluster_by_name(&name) else { continue };
             let next = cluster_of(version, found);
             match &mut state {

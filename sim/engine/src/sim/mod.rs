@@ -38,7 +38,6 @@ use std::sync::Arc;
 use mesh_core::Str;
 use mesh_core::cx::TraceSink;
 use mesh_core::ids::Nanos;
-use mesh_core::ir::Snapshot;
 
 use self::arena::Arena;
 use self::queue::Queue;
@@ -72,7 +71,7 @@ enum Event {
     Idle(ConnId, u32),
     Aged(ConnId),
     ClusterTimer(ClusterIx),
-    Configure(ProxyIx, Arc<Snapshot>),
+    Configure(ProxyIx, crate::world::Configuration),
     Change(u32),
 }
 
@@ -206,7 +205,7 @@ impl<'p, C: Chance, S: TraceSink> Sim<'p, C, S> {
                 self.background = self.background.saturating_sub(1);
                 self.cluster_timer(cluster);
             }
-            Event::Configure(proxy, snapshot) => self.configure(proxy, snapshot),
+            Event::Configure(proxy, configuration) => self.configure(proxy, configuration),
             Event::Change(change) => self.change(change),
         }
     }

@@ -128,7 +128,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     fn is_bound(&self, proxy: ProxyIx, to: SocketAddr) -> bool {
         let run = self.proxies.get(proxy as usize);
         run.is_some_and(|p| {
-            p.snapshot.listeners.iter().any(|l| {
+            p.snapshot().listeners.iter().any(|l| {
                 l.bind_to_port
                     && l.direction == TrafficDirection::Outbound
                     && l.port == to.port()
@@ -168,8 +168,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         if let Some(proxy) = run.proxy {
             if run.pod.gateway {
                 let listens = self.proxies.get(proxy as usize).is_some_and(|p| {
-                    p.snapshot.kind == ProxyKind::Gateway
-                        && p.snapshot.listeners.iter().any(|l| {
+                    p.snapshot().kind == ProxyKind::Gateway
+                        && p.snapshot().listeners.iter().any(|l| {
                             l.pipe.is_none() && l.port == to.port() && l.ip.is_none_or(|ip| ip == to.ip())
                         })
                 });

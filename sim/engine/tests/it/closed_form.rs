@@ -8,6 +8,7 @@ use std::sync::Arc;
 use mesh_core::ids::OriginId;
 use mesh_core::ir::*;
 use mesh_engine::plan::*;
+use mesh_engine::world::Configuration;
 use mesh_engine::{Plan, RunRecord, run};
 
 use crate::fixture::{MS, Shape, get, plan, traffic, world};
@@ -287,11 +288,11 @@ fn ejecting(consecutive_5xx: u32) -> OutlierDetection {
 fn publish_at_once(plan: &mut Plan) {
     let mut world = (*plan.world).clone();
     for proxy in &mut world.proxies {
-        let mut snapshot = (*proxy.snapshot).clone();
+        let mut snapshot = (**proxy.snapshot()).clone();
         for cluster in &mut snapshot.clusters {
             cluster.common_lb.update_merge_window_ns = 0;
         }
-        proxy.snapshot = Arc::new(snapshot);
+        proxy.configuration = Configuration::ready(Arc::new(snapshot));
     }
     plan.world = Arc::new(world);
 }

@@ -286,7 +286,7 @@ pub(crate) fn world(shape: &Shape) -> World {
     let mut proxies = vec![Proxy {
         name: "default/client-0".into(),
         pod: PodId(0),
-        snapshot: Arc::new(client_snapshot(shape)),
+        configuration: Configuration::ready(Arc::new(client_snapshot(shape))),
         identity: identity("client"),
         concurrency: 1,
     }];
@@ -298,7 +298,7 @@ pub(crate) fn world(shape: &Shape) -> World {
             proxies.push(Proxy {
                 name: format!("default/web-{i}").into(),
                 pod: PodId(u32::from(i) + 1),
-                snapshot: Arc::clone(&server),
+                configuration: Configuration::ready(Arc::clone(&server)),
                 identity: identity("web"),
                 concurrency: 1,
             });
@@ -313,6 +313,7 @@ pub(crate) fn world(shape: &Shape) -> World {
         dns: Dns { names, aliases: BTreeMap::new(), cluster_domain: "cluster.local".into(), outside: None },
         vips: Vips { targets: [((VIP, 80), endpoints)].into(), addresses: [VIP].into() },
         internet: Internet::default(),
+        sets_acted_on_headers: false,
     }
 }
 

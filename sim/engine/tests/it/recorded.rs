@@ -112,7 +112,7 @@ fn breaker_connect_timeout_and_retry() {
     let mut world = world(&shape);
     let mut client = client_snapshot(&shape);
     client.clusters[0].connect_timeout_ns = 300 * MS;
-    world.proxies[0].snapshot = std::sync::Arc::new(client);
+    world.proxies[0].configuration = mesh_engine::world::Configuration::ready(std::sync::Arc::new(client));
     let mut p = plan(world, vec![traffic(get("/", &[]), at(&[0, 400, 800, 1200, 1600]))], 4000 * MS);
     let mut dropping = webs(&shape, Behavior { connect: ConnectMode::Drop, ..Behavior::default() });
     dropping.pods.remove(0);

@@ -96,7 +96,7 @@ impl<'a> Exercised<'a> {
         }
         let Some(proxy) = self.mesh.proxy_position(hop) else { return };
         let model = &self.mesh.lowering.mesh;
-        let snapshot = self.mesh.world.proxy(hop.proxy).map(|p| &p.snapshot);
+        let snapshot = self.mesh.world.proxy(hop.proxy).map(|p| p.snapshot());
         let cluster = hop.cluster.and_then(|id| snapshot?.clusters.get(id.0 as usize));
         self.places.extend(cluster.and_then(|c| self.span(c.origin)));
         let port = hop.local.port();

@@ -222,7 +222,7 @@ impl Making<'_> {
                 (None, pod) => pod,
             };
             let proxy = pod.and_then(|p| mesh.world.pod(p)?.proxy).and_then(|id| mesh.world.proxy(id));
-            proxy.map_or(1, |p| std::sync::Arc::as_ptr(&p.snapshot) as usize)
+            proxy.map_or(1, |p| std::sync::Arc::as_ptr(p.snapshot()) as usize)
         };
         self.meshes.iter().zip(senders).map(view).collect()
     }
@@ -298,13 +298,13 @@ impl Making<'_> {
                     let proxy =
                         pod.and_then(|p| mesh.world.pod(p)?.proxy).and_then(|id| mesh.world.proxy(id));
                     if let Some(proxy) = proxy {
-                        walk.outbound(&proxy.snapshot, Place { port, ..place }, 0);
+                        walk.outbound(proxy.snapshot(), Place { port, ..place }, 0);
                     }
                 }
                 (None, Some(pod)) => {
                     let proxy = mesh.world.pod(pod).and_then(|p| p.proxy).and_then(|id| mesh.world.proxy(id));
                     if let Some(proxy) = proxy {
-                        walk.outbound(&proxy.snapshot, place, 0);
+                        walk.outbound(proxy.snapshot(), place, 0);
                     }
                     for (pod, port) in servers(mesh, target) {
                         walk.server(pod, Place { port, sni: None, ..place }, 1);

@@ -210,7 +210,7 @@ impl<'a> Walk<'a> {
         }
         let proxy = self.world.pod(pod).and_then(|p| p.proxy).and_then(|id| self.world.proxy(id));
         let Some(proxy) = proxy else { return };
-        let snapshot = proxy.snapshot.clone();
+        let snapshot = proxy.snapshot().clone();
         if snapshot.kind == ProxyKind::Gateway {
             self.outbound(&snapshot, place, depth);
             return;

@@ -76,7 +76,7 @@ fn inside(mesh: &LoadedMesh, client: PodId, plane: Plane) -> BTreeSet<Target> {
     let known: BTreeSet<&str> = mesh.lowering.mesh.services.iter().map(|s| s.host.as_str()).collect();
     let proxy = mesh.world.pod(client).and_then(|p| p.proxy).and_then(|id| mesh.world.proxy(id));
     if let Some(proxy) = proxy.filter(|_| plane == Plane::Sidecar) {
-        all.extend(routed(&proxy.snapshot).into_iter().filter(|t| !known.contains(t.host.as_str())));
+        all.extend(routed(proxy.snapshot()).into_iter().filter(|t| !known.contains(t.host.as_str())));
     }
     all.insert(Target { host: UNKNOWN_HOST.to_owned(), port: 80, speech: Speech::Http });
     all
@@ -152,8 +152,8 @@ fn of_gateway(mesh: &LoadedMesh, gateway: &str) -> BTreeSet<Target> {
     let mut all = BTreeSet::new();
     let pod = mesh.directory.pods.iter().find(|p| format!("{}/{}", p.namespace, p.workload) == gateway);
     let proxy = pod.and_then(|p| mesh.world.pod(p.id)?.proxy).and_then(|id| mesh.world.proxy(id));
-    let Some(proxy) = proxy.filter(|p| p.snapshot.kind == ProxyKind::Gateway) else { return all };
-    for listener in &proxy.snapshot.listeners {
+    let Some(proxy) = proxy.filter(|p| p.snapshot().kind == ProxyKind::Gateway) else { return all };
+    for listener in &proxy.snapshot().listeners {
         let theirs = |g: &&crate::directory::GatewayPort| g.workload == gateway && g.target == listener.port;
         let port = mesh.directory.gateway_ports.iter().find(theirs).map_or(listener.port, |g| g.port);
         for chain in listener.filter_chains.iter().chain(&listener.default_filter_chain) {
@@ -163,7 +163,7 @@ fn of_gateway(mesh: &LoadedMesh, gateway: &str) -> BTreeSet<Target> {
                 (false, Terminal::Http(_)) => Speech::Http,
                 (false, Terminal::Tcp(_)) => Speech::Tcp,
             };
-            let mut named = hosts(&proxy.snapshot, chain);
+            let mut named = hosts(proxy.snapshot(), chain);
             named.extend(chain.matcher.server_names.iter().map(|n| starless(n)));
             named.push(UNKNOWN_HOST.to_owned());
             all.extend(named.into_iter().map(|host| Target { host, port, speech }));
