@@ -9,6 +9,7 @@ mod changes;
 mod cli;
 mod conformance;
 mod dynamic;
+mod gates;
 mod matrix;
 mod testing;
 mod tidy;

@@ -5,6 +5,7 @@
 
 mod cases;
 mod expand;
+mod gates;
 mod overrides;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use serde::Deserialize;
 use crate::format::mesh::MeshWords;
 use crate::format::policy::{CaseWords, PolicySpec};
 use crate::format::scenario::ScenarioSpec;
+pub use gates::BUILT_IN as BUILT_IN_GATES;
 pub use overrides::Override;
 
 /// The API version of our documents.
@@ -156,6 +158,10 @@ fn one(mut object: RawObject, path: &Path, overrides: &[Override], out: &mut Rea
         out.diagnostics.push(Diagnostic::warning(codes::NOT_READ, Stage::Kind, object.span, message));
         return;
     }
+    // Gates are used by tests; alone they have no mesh.
+    if object.api_version == API_VERSION && object.kind == "Gate" {
+        return;
+    }
     if object.api_version != API_VERSION || !matches!(object.kind.as_str(), "Scenario" | "PolicyTest") {
         let message = format!("`{}` `{}` does not exist", object.api_version, object.kind);
         out.diagnostics.push(
@@ -190,8 +196,13 @@ fn one(mut object: RawObject, path: &Path, overrides: &[Override], out: &mut Rea
         from_node::<ScenarioSpec>(spec, &mut cx)
             .map(|spec| TestDocument::Scenario(Box::new(ScenarioDocument { heading, spec })))
     } else {
-        cases::policy(spec, &mut cx)
-            .map(|(spec, cases)| TestDocument::Policy(Box::new(PolicyDocument { heading, spec, cases })))
+        let at = spec.get("uses").map_or(Span::NONE, |u| u.span);
+        cases::policy(spec, &mut cx).map(|(spec, mut cases)| {
+            let gates =
+                gates::cases_of(&spec.uses.0, at, heading.base(), &mut out.sources, &mut out.diagnostics);
+            cases.extend(gates);
+            TestDocument::Policy(Box::new(PolicyDocument { heading, spec, cases }))
+        })
     };
     out.diagnostics.append(&mut cx.diagnostics);
     out.documents.extend(document);

@@ -3,6 +3,7 @@
 //! Files are judged in parallel and reported in path order: threads change nothing but the waiting.
 
 pub(crate) mod asked;
+mod audit;
 mod cases;
 mod explain;
 mod for_all;

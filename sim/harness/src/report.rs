@@ -20,7 +20,7 @@ use crate::loaded::LoadedMesh;
 use crate::predict::outbound_parts;
 use exact::Exact;
 pub use graph::static_graph;
-pub(crate) use tables::denied;
+pub(crate) use tables::{denied, worst_attempts};
 
 /// What a report is made from.
 pub struct Material<'a> {

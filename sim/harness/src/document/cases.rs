@@ -43,7 +43,8 @@ pub(super) fn policy(spec: &Node, cx: &mut DecodeCx) -> Option<(PolicySpec, Vec<
         cx.diagnostics.append(&mut case_cx.diagnostics);
         cx.diagnostics.append(&mut problems);
     }
-    if nodes.is_empty() && decoded.snapshots.is_empty() && cx.diagnostics.is_empty() {
+    let elsewhere = !decoded.snapshots.is_empty() || !decoded.uses.0.is_empty();
+    if nodes.is_empty() && !elsewhere && cx.diagnostics.is_empty() {
         let problem = Diagnostic::error(
             codes::MISSING_FIELD,
             Stage::Schema,
@@ -93,11 +94,17 @@ fn alone(case: &CaseWords) -> Vec<Diagnostic> {
                 .help("the name is what reports show"),
         );
     }
+    if case.audit.is_some() {
+        if !is_empty(expect) || case.pod.is_some() || case.for_all.is_some() || case.request.is_some() {
+            problems.push(wrong(at, "an `audit` says itself what it expects: nothing else goes with it"));
+        }
+        return problems;
+    }
     let asked = [case.pod.is_some(), case.for_all.is_some(), case.from.is_some() || case.request.is_some()];
     match asked.iter().filter(|a| **a).count() {
         0 => problems.push(wrong(
             case.origin,
-            "a case needs `from` and `request`, or `pod`, or `forAll`: it asks nothing",
+            "a case needs `from` and `request`, or `pod`, `forAll` or `audit`: it asks nothing",
         )),
         1 if case.from.is_some() != case.request.is_some() => {
             let missing = if case.from.is_some() { "request" } else { "from" };

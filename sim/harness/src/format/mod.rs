@@ -6,6 +6,7 @@
 pub mod behavior;
 pub mod client;
 pub mod gate;
+pub mod gates;
 mod http_text;
 pub mod mesh;
 pub mod policy;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::behavior::BehaviorWords;
 use super::client::{Client, WorkloadRef};
+use super::gates::{AuditWords, UsesWords};
 use super::mesh::MeshWords;
 use super::quantity::{Duration, Percent};
 use super::request::{HeaderWords, Request};
@@ -20,6 +21,8 @@ pub struct PolicySpec {
     pub mesh: MeshWords,
     /// What pods answer.
     pub behaviors: Vec<BehaviorWords>,
+    /// Gates whose cases are judged too.
+    pub uses: UsesWords,
     /// Outcome tables that are kept in files.
     pub snapshots: Vec<SnapshotWords>,
 }
@@ -62,6 +65,8 @@ pub struct CaseWords {
     pub pod: Option<Spanned<WorkloadRef>>,
     /// All request classes between two sides.
     pub for_all: Option<ForAllWords>,
+    /// A check of the mesh as a whole.
+    pub audit: Option<AuditWords>,
     /// Restricts `forAll`.
     #[serde(rename = "where")]
     pub restriction: Option<WhereWords>,

@@ -7,7 +7,7 @@ use mesh_reports::checks::{CaseVerdict, FileResult, Status};
 use mesh_reports::findings::Finding;
 use rayon::prelude::*;
 
-use super::{TestOptions, errors, for_all, names, pods, result_of, skipped};
+use super::{TestOptions, audit, errors, for_all, names, pods, result_of, skipped};
 use crate::document::PolicyDocument;
 use crate::expect::judge;
 use crate::format::client::Client;
@@ -122,6 +122,9 @@ pub(super) fn judge_case(
             }
             Err(reason) => failed(verdict, reason),
         };
+    }
+    if let Some(words) = &case.audit {
+        return audit::judge_case(words, mesh, behaviors, verdict);
     }
     if let Some(words) = &case.for_all {
         return for_all::judge_case(case, words, mesh, behaviors, verdict);

@@ -44,6 +44,7 @@ pub(super) fn missing(case: &CaseWords, mesh: &LoadedMesh) -> Vec<Diagnostic> {
             }
         }
     }
+    problems.extend(case.audit.iter().flat_map(super::audit::missing));
     if let Some(subset) = &case.expect.subset {
         problems.extend(no_such_subset(&subset.value, subset.span, mesh));
     }

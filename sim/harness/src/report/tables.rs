@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
-use mesh_engine::record::{Fate, Hop, Side};
+use mesh_engine::record::{Fate, Hop, RequestRecord, Side};
 use mesh_engine::stats::{EjectionKind, TrafficRecord};
 use mesh_reports::run::{Count, Denial, Ejection, Latency, Overflow, RetrySummary, TrafficRow};
 
@@ -220,17 +220,7 @@ pub(super) fn retries(material: &Material<'_>) -> RetrySummary {
         for hop in super::client_hops(record) {
             recovered += u64::from(hop.attempts > 1 && !super::failed(hop));
         }
-        let product = record
-            .hops
-            .iter()
-            .filter(|h| h.side != Side::Inbound && !h.shadow)
-            .map(|h| (h.call, u64::from(h.retries) + 1))
-            .fold(BTreeMap::new(), |mut per_call: BTreeMap<u32, u64>, (call, tries)| {
-                let slot = per_call.entry(call).or_insert(1);
-                *slot = (*slot).max(tries);
-                per_call
-            });
-        worst = worst.max(product.values().product());
+        worst = worst.max(worst_attempts(record));
     }
     RetrySummary {
         retries,
@@ -239,6 +229,16 @@ pub(super) fn retries(material: &Material<'_>) -> RetrySummary {
         worst_case_attempts: worst,
         storm_rps: None,
     }
+}
+
+/// The worst number of attempts one request can cause at the deepest service: the product over its calls.
+pub(crate) fn worst_attempts(record: &RequestRecord) -> u64 {
+    let mut per_call: BTreeMap<u32, u64> = BTreeMap::new();
+    for hop in record.hops.iter().filter(|h| h.side != Side::Inbound && !h.shadow) {
+        let slot = per_call.entry(hop.call).or_insert(1);
+        *slot = (*slot).max(u64::from(hop.retries) + 1);
+    }
+    per_call.values().fold(1, |product, tries| product.saturating_mul(*tries))
 }
 
 pub(super) fn overflows(material: &Material<'_>) -> Vec<Overflow> {

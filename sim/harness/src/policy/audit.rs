@@ -1,0 +1,198 @@
+//! `audit:` checks of the mesh as a whole: what lint finds, weights, retries, egress.
+
+use mesh_config::analysis::analyze;
+use mesh_config::decode::closest;
+use mesh_config::diagnostic::{Diagnostic, Stage, codes};
+use mesh_config::source::Span;
+use mesh_reports::checks::{CaseVerdict, KeyDifference, Status};
+use rayon::prelude::*;
+
+use crate::format::gates::{AuditWords, EgressWord};
+use crate::format::request::Request;
+use crate::loaded::LoadedMesh;
+use crate::plan::behavior::Behaviors;
+use crate::plan::traffic::{Sender, client_request};
+use crate::predict::predict;
+use crate::report::worst_attempts;
+use crate::space::{Scope, Space, outcomes_with};
+
+/// Requests to what nobody names; the addresses are TEST-NET-2.
+const OUTSIDE: [&str; 4] = [
+    "GET http://mesh-sim-elsewhere.example/",
+    "GET https://mesh-sim-elsewhere.example/",
+    "GET http://198.51.100.1/",
+    "tcp://198.51.100.1:7777",
+];
+
+/// Codes that do not exist.
+pub(super) fn missing(words: &AuditWords) -> Vec<Diagnostic> {
+    let unknown =
+        |code: &&mesh_config::decode::Spanned<String>| !codes::ALL.iter().any(|c| c.code.0 == code.value);
+    let problem = |code: &mesh_config::decode::Spanned<String>| {
+        let message = format!("there is no code `{}` (`mesh-sim lint --list` has all)", code.value);
+        let problem = Diagnostic::error(codes::NO_SUCH_NAME, Stage::Schema, code.span, message);
+        match closest(&code.value, codes::ALL.iter().map(|c| c.code.0)) {
+            Some(hint) => problem.help(format!("did you mean `{hint}`?")),
+            None => problem,
+        }
+    };
+    words.no_findings.iter().filter(unknown).map(problem).collect()
+}
+
+/// One thing that is against the rules.
+struct Offence {
+    key: String,
+    expected: String,
+    got: String,
+    at: Span,
+}
+
+/// Judges the case.
+pub(super) fn judge_case(
+    words: &AuditWords,
+    mesh: &LoadedMesh,
+    behaviors: &Behaviors,
+    mut verdict: CaseVerdict,
+) -> CaseVerdict {
+    let mut offences = findings(words, mesh);
+    offences.extend(words.weights_sum.iter().flat_map(|sum| weights(*sum, mesh)));
+    let mut unknown = None;
+    if let Some(most) = words.max_attempts {
+        match attempts(most, mesh, behaviors) {
+            Ok(found) => offences.extend(found),
+            Err(why) => unknown = Some(why),
+        }
+    }
+    if words.egress == Some(EgressWord::Closed) {
+        match egress(mesh, behaviors) {
+            Ok(found) => offences.extend(found),
+            Err(why) => unknown = unknown.or(Some(why)),
+        }
+    }
+    verdict.status = match (&unknown, offences.is_empty()) {
+        (_, false) => Status::Failed,
+        (Some(_), true) => Status::Unknown,
+        (None, true) => Status::Passed,
+    };
+    verdict.reason = unknown.unwrap_or_default();
+    let first = offences.iter().map(|o| o.at).find(|at| !at.is_none());
+    verdict.decided_at = first.and_then(|at| mesh.place(at)).unwrap_or_default();
+    let object = first.and_then(|at| mesh.lowering.tools.origins.object_at(at));
+    verdict.decided_by = object.map(ToString::to_string).unwrap_or_default();
+    verdict.differences = offences
+        .into_iter()
+        .map(|o| {
+            let place = mesh.place(o.at).map(|p| format!(" ({p})")).unwrap_or_default();
+            KeyDifference { key: format!("{}{place}", o.key), expected: o.expected, got: o.got }
+        })
+        .collect();
+    verdict
+}
+
+fn findings(words: &AuditWords, mesh: &LoadedMesh) -> Vec<Offence> {
+    if words.no_findings.is_empty() {
+        return Vec::new();
+    }
+    let mut found = analyze(&mesh.lowering.mesh);
+    found.retain(|d| words.no_findings.iter().any(|c| c.value == d.code.0));
+    found.sort_by_key(|d| (d.span(), d.code));
+    let offence = |d: Diagnostic| Offence {
+        key: d.code.0.to_owned(),
+        expected: "no finding".to_owned(),
+        at: d.span(),
+        got: d.message,
+    };
+    found.into_iter().map(offence).collect()
+}
+
+/// Routes with one destination have nothing to split: Istio ignores the weight.
+fn weights(sum: u32, mesh: &LoadedMesh) -> Vec<Offence> {
+    let mut all = Vec::new();
+    for vs in &mesh.lowering.mesh.inventory.virtual_services {
+        let http = vs.spec.http.iter().map(|r| (r.origin, r.route.iter().map(|d| d.weight).collect()));
+        let tls = vs.spec.tls.iter().map(|r| (r.origin, r.route.iter().map(|d| d.weight).collect()));
+        let tcp = vs.spec.tcp.iter().map(|r| (r.origin, r.route.iter().map(|d| d.weight).collect()));
+        for (at, list) in http.chain(tls).chain(tcp) {
+            let list: Vec<i32> = list;
+            let total: i64 = list.iter().map(|w| i64::from(*w)).sum();
+            if list.len() > 1 && total != i64::from(sum) {
+                let shown: Vec<String> = list.iter().map(ToString::to_string).collect();
+                all.push(Offence {
+                    key: "weights".to_owned(),
+                    expected: format!("a sum of {sum}"),
+                    got: format!("{} = {total}", shown.join(" + ")),
+                    at,
+                });
+            }
+        }
+    }
+    all
+}
+
+/// The worst request of every route that retries too often.
+fn attempts(most: u64, mesh: &LoadedMesh, behaviors: &Behaviors) -> Result<Vec<Offence>, String> {
+    let space = Space::of(&[mesh], &Scope::default());
+    let judged: Vec<Result<Option<Offence>, String>> = space
+        .classes
+        .par_iter()
+        .map(|class| {
+            let predictions = outcomes_with(mesh, class, behaviors)?;
+            let worst = predictions.iter().max_by_key(|p| worst_attempts(&p.record));
+            Ok(worst.filter(|p| worst_attempts(&p.record) > most).map(|p| Offence {
+                key: "attempts".to_owned(),
+                expected: format!("at most {most}"),
+                got: format!("{}: {}", worst_attempts(&p.record), class.key),
+                at: p
+                    .record
+                    .client_hop()
+                    .and_then(|h| mesh.lowering.origin(h.origin))
+                    .map_or(Span::NONE, |o| o.span),
+            }))
+        })
+        .collect();
+    let mut all: Vec<Offence> = Vec::new();
+    for one in judged {
+        let Some(offence) = one? else { continue };
+        // One witness a place.
+        if !all.iter().any(|o| o.at == offence.at) {
+            all.push(offence);
+        }
+    }
+    Ok(all)
+}
+
+/// Every pod that reaches what nobody names.
+fn egress(mesh: &LoadedMesh, behaviors: &Behaviors) -> Result<Vec<Offence>, String> {
+    let mut all = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
+    for pod in mesh.directory.pods.iter().filter(|p| !p.gateway) {
+        // Pods of one workload are alike.
+        if !seen.insert((pod.namespace.clone(), pod.workload.clone(), pod.sidecar)) {
+            continue;
+        }
+        let sender = Sender { pod: Some(pod.id), source: None, gateway: None };
+        for text in OUTSIDE {
+            let request = Request::parse(text).map_err(|e| e.to_string())?;
+            let lowered = client_request(&request, &sender, &mesh.directory)?;
+            let predictions = predict(mesh, &sender, &lowered, behaviors, false)?;
+            if let Some(unknown) = predictions.iter().flat_map(|p| &p.outcome.unknown).next() {
+                let place = unknown.place.as_ref().map(|p| format!(" at {p}")).unwrap_or_default();
+                return Err(format!("{}{place}", unknown.what));
+            }
+            let Some(reached) = predictions.iter().find(|p| p.outcome.workload.is_some()) else { continue };
+            let hop = reached.record.client_hop();
+            all.push(Offence {
+                key: format!("egress of {}/{}", pod.namespace, pod.workload),
+                expected: "out of reach".to_owned(),
+                got: match (pod.sidecar, hop.and_then(|h| h.cluster_name.clone())) {
+                    (true, Some(cluster)) => format!("{text} leaves through {cluster}"),
+                    (true, None) => format!("{text} leaves past the sidecar"),
+                    (false, _) => format!("{text} leaves: the pod has no sidecar"),
+                },
+                at: Span::NONE,
+            });
+            break;
+        }
+    }
+    Ok(all)
+}
