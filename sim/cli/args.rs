@@ -505,6 +505,10 @@ pub(crate) enum Judge {
 pub(crate) struct InitArgs {
     #[command(flatten)]
     pub(crate) manifests: Manifests,
+    /// Write the scenario to a new file, with paths relative to it; without this it goes to stdout, for a file in the
+    /// current directory.
+    #[arg(short, long, conflicts_with = "ci", value_name = "FILE")]
+    pub(crate) write: Option<PathBuf>,
     /// A CI configuration instead of a scenario.
     #[arg(long, value_enum, value_name = "SYSTEM")]
     pub(crate) ci: Option<Ci>,

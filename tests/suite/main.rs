@@ -9,6 +9,7 @@ mod changes;
 mod cli;
 mod conformance;
 mod dynamic;
+mod docs;
 mod gates;
 mod matrix;
 mod testing;

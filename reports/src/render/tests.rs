@@ -96,3 +96,87 @@ fn case_lines(case: &CaseVerdict, out: &mut String) {
         let _ = writeln!(out, "      try: {}", case.reproduce);
     }
 }
+
+#[cfg(test)]
+mod snapshots {
+    use super::*;
+    use crate::checks::KeyDifference;
+    use crate::coverage::{self, CoverageItem, CoverageKind, CoverageReport};
+    use crate::findings::Finding;
+    use crate::render::{markdown, tap};
+
+    /// One of everything.
+    fn report() -> TestReport {
+        let case = |name: &str, status: Status| CaseVerdict {
+            name: name.into(),
+            status,
+            place: "policies/a.yaml:9:7".into(),
+            ..CaseVerdict::default()
+        };
+        let failed = CaseVerdict {
+            differences: vec![KeyDifference {
+                key: "status".into(),
+                expected: "200".into(),
+                got: "403 (10.0000%), 200 (90.0000%)".into(),
+            }],
+            decided_by: "AuthorizationPolicy/prod/deny-admin".into(),
+            decided_at: "k8s/authz.yaml:3:5".into(),
+            reproduce: "mesh-sim explain policies/a.yaml --case 'admin # 1'".into(),
+            ..case("admin # 1", Status::Failed)
+        };
+        let unknown = CaseVerdict {
+            reason: "EnvoyFilter default/lua at k8s/filter.yaml:3:18".into(),
+            ..case("filtered", Status::Unknown)
+        };
+        let first = FileResult {
+            file: "policies/a.yaml".into(),
+            kind: "PolicyTest".into(),
+            name: "a".into(),
+            cases: vec![case("fine", Status::Passed), failed, unknown, case("left out", Status::Skipped)],
+            ..FileResult::default()
+        };
+        let broken = Finding {
+            code: "MS0102".into(),
+            message: "unknown field `expects` in spec.cases[0]".into(),
+            file: "policies/b.yaml".into(),
+            line: 7,
+            column: 7,
+            help: Some("did you mean `expect`?".into()),
+            ..Finding::default()
+        };
+        let second =
+            FileResult { file: "policies/b.yaml".into(), broken: vec![broken], ..FileResult::default() };
+        TestReport {
+            stopped: Some(Stopped::FailFast),
+            not_run: vec!["policies/c.yaml".into()],
+            ..TestReport::new(vec![first, second])
+        }
+    }
+
+    #[test]
+    fn what_people_read() {
+        insta::assert_snapshot!("test_table", table(&report(), false));
+        insta::assert_snapshot!("test_tap", tap::tap(&report()));
+        insta::assert_snapshot!("test_markdown", markdown::tests(&report()));
+    }
+
+    #[test]
+    fn what_coverage_says() {
+        let item = |path: &str, tests: u32| CoverageItem {
+            kind: CoverageKind::Route,
+            place: "k8s/vs.yaml:9:5".into(),
+            object: "VirtualService/prod/reviews".into(),
+            path: path.into(),
+            tests,
+            ..CoverageItem::default()
+        };
+        let proposal = "- name: \"x\"\n  from: \"prod/web\"\n  request: \"GET http://reviews/\"\n";
+        let open = CoverageItem { proposal: Some(proposal.into()), ..item("spec.http[1]", 0) };
+        let dead = CoverageItem {
+            unreachable: Some("none of 12 request classes of the mesh passes through it".into()),
+            ..item("spec.http[2]", 0)
+        };
+        let report = CoverageReport { items: vec![item("spec.http[0]", 2), open, dead] };
+        insta::assert_snapshot!("coverage_table", coverage::table(&report));
+    }
+}

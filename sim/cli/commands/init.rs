@@ -1,6 +1,7 @@
 //! `init`: a first scenario for the manifests at hand, or a CI configuration.
 
 use std::fmt::Write as _;
+use std::path::{Component, Path};
 
 use mesh_harness::loaded::{LoadedMesh, MeshInput};
 
@@ -22,7 +23,9 @@ pub(crate) fn init(args: &InitArgs, global: &Global) -> Exit {
         None => {}
     }
     if args.manifests.filename.is_empty() {
-        anstream::eprintln!("error: init needs manifests: mesh-sim init -f k8s/ > scenarios/first.yaml");
+        anstream::eprintln!(
+            "error: init needs manifests: mesh-sim init -f k8s/ --write scenarios/first.yaml"
+        );
         return Exit::Usage;
     }
     let read = inputs::read(&args.manifests, &[]);
@@ -32,8 +35,17 @@ pub(crate) fn init(args: &InitArgs, global: &Global) -> Exit {
     if mesh.has_errors() {
         return Exit::Input;
     }
-    match scenario(&mesh, &args.manifests.filename) {
-        Some(text) => output::stdout(&text),
+    let manifests: Vec<String> =
+        args.manifests.filename.iter().map(|f| relative(f, args.write.as_deref())).collect();
+    match scenario(&mesh, &manifests) {
+        Some(text) => match &args.write {
+            Some(path) if path.exists() => {
+                anstream::eprintln!("error: {} exists already", path.display());
+                Exit::Input
+            }
+            Some(path) => output::file(path, &text),
+            None => output::stdout(&text),
+        },
         None => {
             anstream::eprintln!(
                 "error: the manifests hold no workload that could send a request to a service"
@@ -41,6 +53,20 @@ pub(crate) fn init(args: &InitArgs, global: &Global) -> Exit {
             Exit::Nothing
         }
     }
+}
+
+/// A path of the command line as a file at `at` must spell it.
+fn relative(path: &str, at: Option<&Path>) -> String {
+    let below = at.and_then(Path::parent).unwrap_or(Path::new(""));
+    let plain = below.components().all(|c| matches!(c, Component::Normal(_)));
+    if Path::new(path).is_absolute() {
+        return path.to_owned();
+    }
+    if plain {
+        return "../".repeat(below.components().count()) + path;
+    }
+    // Out of the current directory no number of `..` is certain.
+    std::path::absolute(path).map_or_else(|_| path.to_owned(), |p| p.to_string_lossy().into_owned())
 }
 
 /// One traffic from the first workload with a sidecar to every HTTP service port.
