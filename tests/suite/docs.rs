@@ -53,7 +53,8 @@ fn place() -> PathBuf {
 fn save(dir: &Path, text: &str) {
     let name = text.split("name: ").nth(1).and_then(|t| t.split([',', '}', '\n']).next()).expect("a name");
     let below = if text.contains("kind: Scenario") { "scenarios" } else { "policies" };
-    let text = text.replace("[k8s/]", "[../k8s/]");
+    let meshes = format!("{}/", root().join("scenarios/meshes").display());
+    let text = text.replace("[k8s/]", "[../k8s/]").replace("../scenarios/meshes/", &meshes);
     std::fs::write(dir.join(below).join(format!("{name}.yaml")), text).expect("written");
 }
 
@@ -91,6 +92,8 @@ fn every_example_works() {
         save(&dir, &text);
         documents += 1;
     }
+    // Tests that keep snapshots fail until they are written.
+    run(&dir, "snapshots", "mesh-sim snapshot policies/");
     let mut commands = 0;
     for page in &pages {
         for (language, text) in read(page) {

@@ -8,8 +8,8 @@
 mod changes;
 mod cli;
 mod conformance;
-mod dynamic;
 mod docs;
+mod dynamic;
 mod gates;
 mod matrix;
 mod testing;

@@ -49,6 +49,7 @@ pub(super) fn judge_case(
         case,
         mesh,
         behaviors,
+        into_mesh: words.to.is_some() && to.is_none(),
         target: to.map(|reference| space::pods(mesh, &reference)),
         blank: verdict.clone(),
     };
@@ -106,8 +107,10 @@ struct Question<'a> {
     case: &'a CaseWords,
     mesh: &'a LoadedMesh,
     behaviors: &'a Behaviors,
-    /// The pods that are meant; `None` = all.
+    /// The pods that are meant; `None` = all, and the world outside.
     target: Option<BTreeSet<PodId>>,
+    /// `to: any`: any workload of the mesh, not the world outside.
+    into_mesh: bool,
     blank: CaseVerdict,
 }
 
@@ -115,6 +118,9 @@ impl Question<'_> {
     fn judge(&self, class: &Class) -> Judged {
         let restriction = self.case.restriction.as_ref();
         if restriction.is_some_and(|w| !self.caller_fits(w, class)) {
+            return Judged::Apart;
+        }
+        if self.into_mesh && !self.leads_into_mesh(class) {
             return Judged::Apart;
         }
         let predictions = match space::outcomes_with(self.mesh, class, self.behaviors) {
@@ -150,9 +156,28 @@ impl Question<'_> {
         }
     }
 
+    /// Whether the host that is dialled has pods of the mesh behind it that are no gateways. Clients outside dial a
+    /// gateway.
+    fn leads_into_mesh(&self, class: &Class) -> bool {
+        if class.client.plane == Plane::Outside {
+            return true;
+        }
+        let Ok(url) = class.request.url() else { return false };
+        let model = &self.mesh.lowering.mesh;
+        let has_pods = |s: &mesh_config::mesh::service::Service| {
+            let gateway = |id: u32| self.mesh.directory.pods.get(id as usize).is_none_or(|p| p.gateway);
+            model.endpoints.of(s).iter().any(|e| e.pod.is_some_and(|id| !gateway(id.0)))
+        };
+        model.services.iter().any(|s| s.host == url.host && has_pods(s))
+    }
+
     /// Whether an outcome is about the workload that is called.
     fn concerns(&self, class: &Class, prediction: &Prediction) -> bool {
-        let Some(target) = &self.target else { return true };
+        let Some(target) = &self.target else {
+            // Behind a gateway no host is dialled: what is not sent on was for no workload.
+            let outside = class.client.plane == Plane::Outside;
+            return !(self.into_mesh && outside) || verdict_of(prediction) != VerdictWord::Failed;
+        };
         let world = &self.mesh.world;
         let server = prediction.record.server_hop().and_then(|h| world.proxy(h.proxy)).map(|p| p.pod);
         let answered = prediction.outcome.workload.as_deref().and_then(|w| world.pod_by_reference(w));
