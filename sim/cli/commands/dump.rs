@@ -16,7 +16,7 @@ pub(crate) fn dump(mesh: &LoadedMesh, proxy: &str, what: Dump, global: &Global) 
     let found = WorkloadRef::parse(proxy).and_then(|r| mesh.directory.find(&r).first().map(|p| p.id));
     let snapshot = found.and_then(|id| {
         let pod = mesh.world.pod(id)?;
-        Some(mesh.world.proxy(pod.proxy?)?.snapshot.clone())
+        Some(mesh.world.proxy(pod.proxy?)?.snapshot().clone())
     });
     let Some(snapshot) = snapshot else {
         anstream::eprintln!("error: there is no proxy `{proxy}` in this mesh");
