@@ -69,10 +69,14 @@ impl RequestRecord {
         self.hops.iter().find(|h| h.call == 0 && h.side != Side::Inbound && !h.shadow)
     }
 
-    /// The line of the last server-side proxy of the request itself (not of nested calls or mirrors).
+    /// The line of the last server-side proxy of the request itself (not of nested calls or mirrors): a sidecar, or the
+    /// gateway in the middle that answered itself.
     #[must_use]
     pub fn server_hop(&self) -> Option<&Hop> {
-        self.hops.iter().rev().find(|h| h.call == 0 && h.side == Side::Inbound && !h.shadow)
+        let own = || self.hops.iter().filter(|h| h.call == 0 && !h.shadow);
+        let sidecar = own().rfind(|h| h.side == Side::Inbound);
+        let gateway = || own().skip(1).last().filter(|h| h.side == Side::Gateway && self.workload.is_none());
+        sidecar.or_else(gateway)
     }
 
     /// HTTP status the client got.

@@ -14,6 +14,7 @@ use mesh_config::input::{Expand, expand};
 use mesh_config::inventory::Inventory;
 use mesh_config::load::{admission, read_into};
 use mesh_config::lower::Lowering;
+use mesh_config::mesh::meshconfig::Outside;
 use mesh_config::mesh::workload::ClientPod;
 use mesh_config::mesh::{Mesh, MeshOptions};
 use mesh_config::source::{Sources, Span};
@@ -27,6 +28,9 @@ use crate::world;
 
 /// Semantics profiles that exist.
 pub const PROFILES: [&str; 1] = ["istio-1.32"];
+
+/// Instead of a JWKS document: istiod cannot fetch it.
+const UNREACHABLE: &str = "unreachable";
 
 /// Namespace of objects that state none.
 pub const DEFAULT_NAMESPACE: &str = "default";
@@ -221,11 +225,18 @@ fn options(input: &MeshInput) -> MeshOptions {
     let mut pod_addresses: BTreeMap<String, Spanned<String>> =
         input.words.addresses.pods.iter().map(text).collect();
     pod_addresses.extend(client_addresses(&input.clients));
+    let keys = |(uri, keys): (&String, &String)| {
+        (uri.clone(), Some(keys.clone()).filter(|keys| keys != UNREACHABLE))
+    };
     MeshOptions {
         config: input.words.config.iter().cloned().collect(),
         injection: input.words.injection != Some(InjectionDefault::Disabled),
         pod_addresses,
         service_addresses: input.words.addresses.services.iter().map(text).collect(),
+        outside: Outside {
+            authorizers: input.words.authorizers.clone(),
+            jwks: input.words.jwks.iter().map(keys).collect(),
+        },
         clients: input.clients.iter().map(client_pod).collect(),
     }
 }

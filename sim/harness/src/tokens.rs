@@ -12,6 +12,7 @@ use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use mesh_core::Str;
 use mesh_core::cx::{Claim, Token, TokenStatus, Tokens};
+use mesh_core::decide::NOBODYS_KEYS;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -160,7 +161,7 @@ fn verify(token: &str, jwks: &str) -> Option<TokenStatus> {
         }
         matched = true;
         let good = match &symbol {
-            Some((name, good)) => *good && (key_id == name || key_id.is_empty()),
+            Some((name, good)) => *good && jwks != NOBODYS_KEYS && (key_id == name || key_id.is_empty()),
             None => signed(message, signature, key, alg).unwrap_or(false),
         };
         if good {
@@ -266,7 +267,8 @@ fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
     }
 }
 
-fn claim(value: &Value) -> Claim {
+/// A JSON value as the core sees it.
+pub(crate) fn claim(value: &Value) -> Claim {
     match value {
         Value::Null => Claim::Null,
         Value::Bool(b) => Claim::Bool(*b),
@@ -312,6 +314,8 @@ mod tests {
         assert_eq!(check("{}"), TokenStatus::Verified);
         assert_eq!(check(r#"{"valid":false}"#), TokenStatus::VerificationFails);
         assert_eq!(check(r#"{"key":"k2"}"#), TokenStatus::NoMatchingKey);
+        let nobodys = JwtReader.verify(&mint(&spec("{}")), NOBODYS_KEYS);
+        assert_eq!(nobodys, TokenStatus::VerificationFails);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::sidecar_scope::SidecarScope;
 use crate::mesh::Mesh;
 use crate::mesh::proxy::{Proxy, ProxyKind};
 use crate::mesh::service::{Resolution, UNSPECIFIED_IP};
+use crate::resource::provider::ExtensionProvider;
 
 /// What a snapshot depends on, of all that is known of a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +22,8 @@ pub struct ProxyClass {
     node: Option<String>,
     /// Capture and proxy configuration, as text.
     configuration: String,
+    /// Ports its containers declare, where it matters.
+    declared: Vec<i64>,
     /// The address, where it matters: listeners of headless services leave out the pod's own.
     ip: Option<IpAddr>,
 }
@@ -38,9 +41,23 @@ impl ProxyClass {
             targets: proxy.targets.iter().map(|t| (t.service.0, t.port, t.target_port)).collect(),
             node: proxy.node.clone().filter(|_| node_local),
             configuration: format!("{:?} {:?}", proxy.capture, proxy.config),
+            // Authorizers on the loopback address are the pod's own.
+            declared: match mesh.settings.extension_providers.iter().any(is_authorizer) {
+                true => declared(mesh, proxy),
+                false => Vec::new(),
+            },
             ip: address_matters(mesh, scope, proxy).then_some(proxy.ip),
         }
     }
+}
+
+fn is_authorizer(provider: &ExtensionProvider) -> bool {
+    provider.envoy_ext_authz_http.is_some() || provider.envoy_ext_authz_grpc.is_some()
+}
+
+fn declared(mesh: &Mesh, proxy: &Proxy) -> Vec<i64> {
+    let containers = mesh.pod(proxy.pod).map(|pod| pod.spec.containers.as_slice()).unwrap_or_default();
+    containers.iter().flat_map(|c| &c.ports).map(|p| i64::from(p.container_port)).collect()
 }
 
 /// Labels that every pod of a StatefulSet has to itself do not make classes.

@@ -4,9 +4,9 @@
 use mesh_core::OriginId;
 use mesh_core::ids::{Str, Taint};
 use mesh_core::ir::{
-    EscapedSlashes, ForwardClientCert, HeaderCondition, HeaderMatcher, HttpConnectionManager, HttpFilter,
-    PathNormalization, Permission, Principal, Rbac, RbacAction, RbacPolicy, RbacRules, RouteSpecifier,
-    StringMatch, StringPattern,
+    ClientCertDetails, EscapedSlashes, ForwardClientCert, HeaderCondition, HeaderMatcher,
+    HttpConnectionManager, HttpFilter, PathNormalization, Permission, Principal, Rbac, RbacAction,
+    RbacPolicy, RbacRules, RouteSpecifier, StringMatch, StringPattern,
 };
 
 use super::origin::OriginTable;
@@ -57,6 +57,7 @@ pub fn build(settings: &MeshSettings, proxy: &ProxyConfig, parts: Parts) -> Http
         use_remote_address: gateway,
         xff_num_trusted_hops: if gateway { trusted_proxies(proxy) } else { 0 },
         forward_client_cert: forward_client_cert(parts.class, proxy),
+        client_cert_details: client_cert_details(parts.class),
         server_name: server_name(parts.class, proxy),
         accept_http_10: accepts_http_10(proxy),
         stream_idle_timeout_ns: 0,
@@ -137,6 +138,15 @@ fn forward_client_cert(class: Class, proxy: &ProxyConfig) -> ForwardClientCert {
         Class::SidecarOutbound => ForwardClientCert::Sanitize,
         Class::SidecarInbound => header().unwrap_or(ForwardClientCert::AppendForward),
         Class::Gateway => topology().unwrap_or(ForwardClientCert::SanitizeSet),
+    }
+}
+
+/// istiod asks for subject, URI and DNS names on inbound listeners, for the certificate too on gateways.
+fn client_cert_details(class: Class) -> ClientCertDetails {
+    match class {
+        Class::SidecarOutbound => ClientCertDetails::default(),
+        Class::SidecarInbound => ClientCertDetails { cert: false, subject: true, uri: true, dns: true },
+        Class::Gateway => ClientCertDetails { cert: true, subject: true, uri: true, dns: true },
     }
 }
 

@@ -49,6 +49,10 @@ const PROXY: &str = "istio-proxy";
 pub fn decide(pod: Candidate<'_>) -> Verdict {
     let verdict = |data_plane, injected, reason| Verdict { data_plane, injected, reason, not_modelled: None };
     let injection = called(&pod).and_then(|reason| required(&pod).map(|()| reason));
+    if says_router(&pod) {
+        // Our own word for "a gateway runs here", whatever fills its container in.
+        return verdict(DataPlane::Gateway, injection.is_ok(), "label mesh-sim.dev/proxy: router");
+    }
     if let Some(proxy) = proxy_container(pod.spec) {
         // `image: auto` is a placeholder that only the webhook fills.
         if proxy.image == "auto" && injection.is_err() {
@@ -116,11 +120,15 @@ fn proxy_container(spec: &PodSpec) -> Option<&Container> {
     spec.containers.iter().chain(&spec.init_containers).find(|c| c.name == PROXY)
 }
 
-/// A router: by injection template, by the labels that Istio's installation gives its gateways (or our own), by the proxy's
-/// arguments, or because the proxy is all there is.
+fn says_router(pod: &Candidate<'_>) -> bool {
+    pod.labels.get("mesh-sim.dev/proxy").map(String::as_str) == Some("router")
+}
+
+/// A router: by injection template, by the labels that Istio's installation gives its gateways, by the proxy's arguments,
+/// or because the proxy is all there is.
 fn is_gateway(pod: &Candidate<'_>, proxy: Option<&Container>) -> bool {
     let label = |key: &str| pod.labels.get(key).map(String::as_str);
-    if templates(pod).any(|t| t == "gateway") || label("mesh-sim.dev/proxy") == Some("router") {
+    if templates(pod).any(|t| t == "gateway") {
         return true;
     }
     if matches!(label("istio"), Some("ingressgateway" | "egressgateway")) {
@@ -245,6 +253,8 @@ mod tests {
         assert_eq!((got.data_plane, got.injected), (DataPlane::Gateway, true));
         let broken = run("ingress", "", "", gateway, &auto);
         assert_eq!((broken.data_plane, broken.not_modelled.is_some()), (DataPlane::None, true));
+        let said = run("ingress", "", "mesh-sim.dev/proxy=router", gateway, &auto);
+        assert_eq!((said.data_plane, said.injected, said.not_modelled), (DataPlane::Gateway, false, None));
         let router =
             PodSpec { containers: vec![container("istio-proxy", "p", &["proxy", "router"])], ..app() };
         assert_eq!(run("istio-system", "", "", "", &router).data_plane, DataPlane::Gateway);

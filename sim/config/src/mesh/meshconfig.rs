@@ -4,6 +4,8 @@
 //! whole, except `defaultConfig` (field by field, `proxyMetadata` by key), `defaultProviders` (field by field),
 //! `extensionProviders` (by name) and `trustDomainAliases` (united). Reading the layers is `mesh::config_layers`' job.
 
+use std::collections::BTreeMap;
+
 use crate::resource::connection_pool::TcpKeepalive;
 use crate::resource::http_route::HttpRetry;
 use crate::resource::load_balancer::{LocalityLoadBalancerSetting, ZoneAwareLoadBalancerSetting};
@@ -103,6 +105,29 @@ pub struct MeshSettings {
     pub default_config: ProxyConfig,
     /// The last layer that was given.
     pub origin: Span,
+    /// What parties outside the manifests answer.
+    pub outside: Outside,
+}
+
+/// What the manifests cannot tell: the answers of authorizers and key servers, where somebody states them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outside {
+    /// Answers of external authorizers, by the name of their provider.
+    pub authorizers: BTreeMap<String, Authorizer>,
+    /// JWKS documents by URI, as istiod fetches them; `None` = the URI cannot be fetched. `*` is every other URI.
+    pub jwks: BTreeMap<String, Option<String>>,
+}
+
+/// What an external authorizer answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Authorizer {
+    /// Yes, to everything.
+    Allow,
+    /// No, to everything.
+    Deny,
+    /// Nothing that its protocol allows, or nothing at all.
+    Error,
 }
 
 /// Takes the given fields of `top` over those of `base`.
@@ -208,6 +233,7 @@ impl MeshSettings {
         let port =
             |given: Option<i32>, default: u32| given.and_then(|p| u32::try_from(p).ok()).unwrap_or(default);
         MeshSettings {
+            outside: Outside::default(),
             root_namespace: text(config.root_namespace, "istio-system"),
             // semantics: istio-security 1.1.
             trust_domain: text(config.trust_domain, "cluster.local").replace('@', "."),

@@ -46,7 +46,7 @@ use crate::inventory::Inventory;
 use crate::resource::mesh_config::MeshConfig;
 
 use endpoints::{EndpointInput, EndpointTable};
-use meshconfig::MeshSettings;
+use meshconfig::{MeshSettings, Outside};
 use namespaces::Namespaces;
 use placement::Nodes;
 use pod::Pod;
@@ -69,6 +69,8 @@ pub struct MeshOptions {
     pub service_addresses: BTreeMap<String, Spanned<String>>,
     /// Client pods that no manifest defines, by first appearance.
     pub clients: Vec<ClientPod>,
+    /// What parties outside the manifests answer (`mesh.authorizers`, `mesh.jwks`).
+    pub outside: Outside,
 }
 
 impl Default for MeshOptions {
@@ -79,6 +81,7 @@ impl Default for MeshOptions {
             pod_addresses: BTreeMap::new(),
             service_addresses: BTreeMap::new(),
             clients: Vec::new(),
+            outside: Outside::default(),
         }
     }
 }
@@ -114,7 +117,8 @@ impl Mesh {
         let mut out = Vec::new();
         let mut layers = config_layers::of_manifests(&inventory, &mut out);
         layers.extend(options.config.iter().cloned());
-        let settings = MeshSettings::new(layers);
+        let mut settings = MeshSettings::new(layers);
+        settings.outside = options.outside.clone();
         let root = settings.root_namespace.clone();
         made_up::add_ingress_gateway(&mut inventory, &settings, &mut out);
         let namespaces = Namespaces::new(&inventory.namespaces, options.injection, &root);

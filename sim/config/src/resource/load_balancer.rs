@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::scalar::Duration;
+use super::scalar::{Duration, uint64};
 use crate::source::Span;
 
 /// Load balancing (semantics: istio-networking 4.4).
@@ -69,6 +69,7 @@ pub struct ConsistentHashLb {
     /// Maglev.
     pub maglev: Option<MagLev>,
     /// Deprecated form of `ringHash.minimumRingSize`.
+    #[serde(deserialize_with = "uint64")]
     pub minimum_ring_size: u64,
     /// Place in the YAML.
     #[serde(rename = "@origin", default)]
@@ -80,6 +81,7 @@ pub struct ConsistentHashLb {
 #[serde(rename_all = "camelCase", default)]
 pub struct RingHash {
     /// Entries at least; 0 is Envoy's default.
+    #[serde(deserialize_with = "uint64")]
     pub minimum_ring_size: u64,
     /// Place in the YAML.
     #[serde(rename = "@origin", default)]
@@ -91,6 +93,7 @@ pub struct RingHash {
 #[serde(rename_all = "camelCase", default)]
 pub struct MagLev {
     /// Entries, a prime; 0 is Envoy's default.
+    #[serde(deserialize_with = "uint64")]
     pub table_size: u64,
     /// Place in the YAML.
     #[serde(rename = "@origin", default)]

@@ -21,7 +21,11 @@ pub(super) fn load_balancer(f: &mut Findings<'_>, settings: &LoadBalancerSetting
     }
     if let Some(zone) = &settings.zone_aware_lb_setting {
         failover(f, &zone.failover);
-        let topology = ["topology.kubernetes.io/region", "topology.kubernetes.io/zone"];
+        if (!zone.failover.is_empty() || !zone.failover_priority.is_empty()) && !outlier {
+            f.warn(zone.origin, "outlier detection policy must be provided for failover");
+        }
+        let topology =
+            ["topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone"];
         for label in zone.failover_priority.iter().filter(|p| topology.contains(&p.as_str())) {
             f.error(
                 zone.origin,
@@ -77,8 +81,9 @@ fn consistent_hash(f: &mut Findings<'_>, hash: &ConsistentHashLb) {
     }
 }
 
+/// As Envoy counts: 1 is one.
 fn is_prime(n: u64) -> bool {
-    n >= 2 && (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d))
+    n >= 1 && (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d))
 }
 
 fn locality_setting(f: &mut Findings<'_>, setting: &LocalityLoadBalancerSetting, outlier: bool) {

@@ -61,6 +61,16 @@ impl Findings<'_> {
         &self.object.namespace
     }
 
+    fn label(&self, name: &str) -> Option<&str> {
+        self.object.labels.get(name).map(String::as_str)
+    }
+
+    /// What is written at a place of `spec`, numbers as text.
+    fn written(&self, path: &str) -> Option<String> {
+        let node = self.object.spec()?.path(path)?;
+        node.as_str().map(str::to_owned).or_else(|| Some(node.to_json()))
+    }
+
     fn has_errors(&self) -> bool {
         self.out.iter().any(|d| d.severity == crate::diagnostic::Severity::Error)
     }

@@ -45,12 +45,11 @@ pub(super) fn server_tls(f: &mut Findings<'_>, tls: &ServerTlsSettings) {
             if has_certificates(tls) {
                 f.warn(span, "PASSTHROUGH mode does not use certificates, they will be ignored");
             }
-            return;
         }
         ServerTlsMode::Simple | ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual => {}
     }
     let sources = [
-        !tls.server_certificate.is_empty() || !tls.private_key.is_empty(),
+        !tls.server_certificate.is_empty() && !tls.private_key.is_empty(),
         !tls.credential_name.is_empty(),
         !tls.credential_names.is_empty(),
         !tls.tls_certificates.is_empty(),
@@ -61,13 +60,16 @@ pub(super) fn server_tls(f: &mut Findings<'_>, tls: &ServerTlsSettings) {
             "only one of credentialName, credentialNames, serverCertificate or tlsCertificates should be set",
         );
     }
-    if tls.tls_certificates.len() > 2 {
-        f.warn(span, "TLS can support up to 2 server certificates");
-    }
-    if !tls.credential_name.is_empty() || !tls.credential_names.is_empty() {
+    if matches!(tls.mode, ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough) {
+        if !tls.ca_crl.is_empty() && !tls.credential_name.is_empty() {
+            f.error(span, "CRL is not supported with credentialName: it has to be in the credential");
+        }
         return;
     }
-    certificates(f, tls);
+    // Credentials are fetched: the other fields are not required.
+    if tls.credential_name.is_empty() && tls.credential_names.is_empty() {
+        certificates(f, tls);
+    }
 }
 
 fn has_certificates(tls: &ServerTlsSettings) -> bool {
@@ -97,6 +99,9 @@ fn certificates(f: &mut Findings<'_>, tls: &ServerTlsSettings) {
         if certificate.private_key.is_empty() {
             f.error(certificate.origin, format!("{word} TLS requires a private key"));
         }
+    }
+    if tls.tls_certificates.len() > 2 {
+        f.warn(span, format!("{word} TLS can support up to 2 server certificates"));
     }
     if verifies && tls.ca_certificates.is_empty() {
         f.error(span, format!("{word} TLS requires a client CA bundle"));

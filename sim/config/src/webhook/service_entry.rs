@@ -5,7 +5,7 @@ use super::blocks::{
     export_to, fqdn_problem, is_cidr, is_http, is_ip_or_zoned, is_label, is_partial_wildcard, is_tls, labels,
     port, protocol, unix_problem, wildcard_domain_problem, wildcards,
 };
-use crate::resource::service_entry::{Resolution, ServiceEntry, ServicePort};
+use crate::resource::service_entry::{Location, Resolution, ServiceEntry, ServicePort};
 use crate::resource::workload_entry::WorkloadEntry;
 
 /// Judges a ServiceEntry.
@@ -185,6 +185,15 @@ fn dynamic_dns(entry: &ServiceEntry, f: &mut Findings<'_>) {
     }
     if !entry.endpoints.is_empty() {
         f.error(entry.origin, "no endpoints should be provided for resolution type DYNAMIC_DNS");
+    }
+    let waypoint = f.label("istio.io/use-waypoint");
+    if entry.location == Location::MeshInternal
+        && waypoint.is_some_and(|w| !w.is_empty() && !w.eq_ignore_ascii_case("none"))
+    {
+        f.error(
+            entry.origin,
+            "location MESH_INTERNAL with resolution type DYNAMIC_DNS is not supported when using waypoints",
+        );
     }
     for p in &entry.ports {
         if !matches!(protocol(&p.protocol), Some("HTTP" | "HTTP2" | "GRPC" | "TLS")) {

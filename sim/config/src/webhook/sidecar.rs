@@ -122,6 +122,7 @@ fn default_endpoint(f: &mut Findings<'_>, endpoint: &str, span: Span) {
 
 fn egress(f: &mut Findings<'_>, sidecar: &Sidecar) {
     let mut numbers: Vec<u32> = Vec::new();
+    let mut sockets: Vec<&str> = Vec::new();
     let mut catch_all = false;
     let last = sidecar.egress.len().saturating_sub(1);
     for (i, listener) in sidecar.egress.iter().enumerate() {
@@ -140,6 +141,10 @@ fn egress(f: &mut Findings<'_>, sidecar: &Sidecar) {
                     if !unix {
                         f.error(p.origin, "sidecar: port number 0 is only for unix domain sockets");
                     }
+                    if sockets.contains(&listener.bind.as_str()) {
+                        f.error(p.origin, "sidecar: unix domain socket values for listeners must be unique");
+                    }
+                    sockets.push(&listener.bind);
                 } else {
                     port(f, p.number, p.origin, "port");
                     if numbers.contains(&p.number) {
@@ -191,20 +196,22 @@ fn egress_hosts(f: &mut Findings<'_>, listener: &EgressListener) {
     if listener.hosts.is_empty() {
         f.error(listener.origin, "sidecar: egress listener must contain at least one host");
     }
+    let own = f.namespace().to_owned();
     let mut seen: Vec<(&str, &str)> = Vec::new();
     for host in &listener.hosts {
         let Some((namespace, dns)) = egress_host(f, &host.value, host.span) else { continue };
-        if seen.contains(&(namespace, dns)) {
+        // What is left out may repeat what is let in.
+        if namespace.starts_with('~') {
+            continue;
+        }
+        let namespace = if namespace == "." { own.as_str() } else { namespace };
+        let covered = |(n, d): &(&str, &str)| *n == namespace && (dns == "*" || *d == dns || *d == "*");
+        if seen.iter().any(covered) {
             f.warn(host.span, format!("duplicated egress host: {}", host.value));
-        } else if dns != "*" && seen.contains(&(namespace, "*")) {
-            f.warn(
-                host.span,
-                format!("duplicated egress host: {}: `{namespace}/*` selects it already", host.value),
-            );
         }
         seen.push((namespace, dns));
     }
-    if seen.contains(&("*", "*")) && seen.len() > 1 {
+    if seen.contains(&("*", "*")) && seen.iter().any(|(namespace, _)| *namespace != "*") {
         f.warn(listener.origin, "`*/*` host select all resources, no other hosts can be added");
     }
 }
@@ -230,7 +237,19 @@ fn egress_host<'a>(f: &mut Findings<'_>, host: &'a str, span: Span) -> Option<(&
     Some((namespace, dns))
 }
 
+/// `ALLOW_ANY_DYNAMIC_DNS`, by name or by its number in MeshConfig.
+fn is_dynamic_dns(mode: &str) -> bool {
+    matches!(mode, "ALLOW_ANY_DYNAMIC_DNS" | "3")
+}
+
 fn outbound_policy(f: &mut Findings<'_>, policy: &OutboundTrafficPolicy) {
+    if f.written("outboundTrafficPolicy/mode").is_some_and(|mode| is_dynamic_dns(&mode)) {
+        f.error(
+            policy.origin,
+            "sidecar: ALLOW_ANY_DYNAMIC_DNS mode is only supported in MeshConfig, not in Sidecar resource",
+        );
+        return;
+    }
     let Some(proxy) = &policy.egress_proxy else { return };
     if policy.mode != OutboundTrafficMode::AllowAny {
         f.error(

@@ -136,7 +136,9 @@ fn tls_match(f: &mut Findings<'_>, m: &TlsMatchAttributes, vs: &VirtualService, 
                     "using an IP address `{sni}` goes against SNI spec and most clients do not support this"
                 ),
             );
-        } else if let Some(why) = wildcard_domain_problem(sni).filter(|_| !outbound_sni) {
+            continue;
+        }
+        if let Some(why) = wildcard_domain_problem(sni).filter(|_| !outbound_sni) {
             f.error(m.origin, format!("sniHosts: {why}"));
             continue;
         }

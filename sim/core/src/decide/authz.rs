@@ -5,24 +5,54 @@ use std::net::IpAddr;
 use crate::cx::{Claim, Step, TraceSink};
 use crate::decide::{RbacLog, RbacVerdict};
 use crate::ids::{Str, Taint};
-use crate::ir::{Permission, Principal, Rbac, RbacAction, RbacPolicy, RbacRules, StringMatch};
+use crate::ir::{
+    AuthorizerAnswer, Permission, Principal, Rbac, RbacAction, RbacPolicy, RbacRules, StringMatch,
+};
 use crate::matching::{HeaderSource, header_matches, metadata_matches, string_matches, template_matches};
 use crate::request::{Connection, Peer};
 
 /// What RBAC rules look at.
-pub(super) struct Subject<'a> {
+pub struct Subject<'a> {
     /// The connection.
-    pub(super) conn: &'a Connection,
+    pub conn: &'a Connection,
     /// Its peer.
-    pub(super) peer: &'a Peer,
+    pub peer: &'a Peer,
     /// The trusted client address.
-    pub(super) remote: IpAddr,
+    pub remote: IpAddr,
     /// Headers; empty at the network level.
-    pub(super) headers: &'a dyn HeaderSource,
+    pub headers: &'a dyn HeaderSource,
     /// Path without query; absent at the network level.
-    pub(super) path_only: Option<&'a str>,
+    pub path_only: Option<&'a str>,
     /// Payload of the verified token.
-    pub(super) payload: Option<&'a Claim>,
+    pub payload: Option<&'a Claim>,
+}
+
+/// What a list of RBAC filters says of a subject.
+pub struct Authorization<'s> {
+    /// No filter denies.
+    pub allowed: bool,
+    /// What the filters noted; their positions are those in the list.
+    pub log: RbacLog,
+    /// A matching policy has conditions that are not modelled.
+    pub taint: Option<&'s Taint>,
+}
+
+/// Asks the RBAC filters of a chain in order, without the rest of the chain; the first denial ends it.
+pub fn authorize<'s, S: TraceSink>(
+    filters: impl Iterator<Item = &'s Rbac>,
+    subject: &Subject<'_>,
+    trace: &mut S,
+) -> Authorization<'s> {
+    let mut out = Authorization { allowed: true, log: RbacLog::default(), taint: None };
+    for (position, rbac) in filters.enumerate() {
+        let result = run_rbac(rbac, position, subject, &mut out.log, trace);
+        out.taint = out.taint.or(result.taint);
+        if result.denied.is_some() {
+            out.allowed = false;
+            break;
+        }
+    }
+    out
 }
 
 /// What one filter did.
@@ -73,6 +103,17 @@ pub(super) fn run_rbac<'s, S: TraceSink>(
 pub(super) fn any_match(rbac: &Rbac, subject: &Subject<'_>) -> bool {
     let sets = rbac.shadow_rules.iter().chain(&rbac.rules);
     sets.into_iter().any(|rules| first_match(rules, subject).is_some())
+}
+
+/// What an authorizer does, for the trace.
+pub(super) fn authorizer_words(answer: &AuthorizerAnswer) -> &'static str {
+    match answer {
+        AuthorizerAnswer::Allows => "passes: the authorizer allows",
+        AuthorizerAnswer::Denies(_) => "denies: the authorizer refuses",
+        AuthorizerAnswer::Fails(None) => "passes: the authorizer cannot be asked and failOpen is set",
+        AuthorizerAnswer::Fails(Some(_)) => "denies: the authorizer cannot be asked",
+        AuthorizerAnswer::Unknown(_) => "the authorizer's answer is not known",
+    }
 }
 
 /// `rbac_access_denied_matched_policy[…]`

@@ -3,7 +3,7 @@
 //! Order (semantics: envoy-routing 0.1): codec checks, path normalization, route (cached), filters, router.
 
 use crate::cx::{Claim, Cx, Draws, Step, TraceSink};
-use crate::decide::authz::{Subject, any_match, denial_details, run_rbac};
+use crate::decide::authz::{Subject, any_match, authorizer_words, denial_details, run_rbac};
 use crate::decide::outcome::standing_taint;
 use crate::decide::resolve::{Resolved, Target, resolve};
 use crate::decide::view::{HeadView, Hop};
@@ -12,7 +12,7 @@ use crate::decide::{
     router,
 };
 use crate::ids::{ChainId, Nanos, OriginId, RouteId, Str, Taint};
-use crate::ir::{HttpFilter, Rbac, Snapshot};
+use crate::ir::{AuthorizerAnswer, ExtAuthz, HttpFilter, Rbac, Snapshot};
 use crate::matching::path_without_query;
 use crate::request::{Connection, Peer, RequestHead};
 use crate::response::{Flags, LocalReply, ResponseFlag};
@@ -168,6 +168,7 @@ impl<'s> Run<'s> {
                 None => Verdict::Continue,
             },
             HttpFilter::IstioAlpn => Verdict::Continue,
+            HttpFilter::ExtAuthz(filter) => self.ask_authorizer(filter, hop, head, cx),
             HttpFilter::Unmodelled { taint, when } => {
                 let acts = when.as_ref().is_none_or(|rules| self.subject(hop, head, |s| any_match(rules, s)));
                 self.note_taint(acts.then_some(taint), cx);
@@ -212,6 +213,32 @@ impl<'s> Run<'s> {
         let origin = policy.map_or(OriginId::NONE, |policy| policy.origin);
         let body = "RBAC: access denied";
         Verdict::Reply(LocalReply::new(403, &denial_details(policy), body, None, origin))
+    }
+
+    fn ask_authorizer<D: Draws, S: TraceSink>(
+        &mut self,
+        filter: &'s ExtAuthz,
+        hop: &Hop<'_>,
+        head: &RequestHead,
+        cx: &mut Cx<'_, D, S>,
+    ) -> Verdict {
+        if !self.subject(hop, head, |s| any_match(&filter.when, s)) {
+            return Verdict::Continue;
+        }
+        let words = authorizer_words(&filter.answer);
+        cx.trace.step(|| Step::Filter("ext_authz".into(), words.into(), filter.origin));
+        let reply = |status: u16, details: &str| {
+            Verdict::Reply(LocalReply::new(status, details, "", Some(ResponseFlag::UAEX), filter.origin))
+        };
+        match &filter.answer {
+            AuthorizerAnswer::Allows | AuthorizerAnswer::Fails(None) => Verdict::Continue,
+            AuthorizerAnswer::Denies(status) => reply(*status, "ext_authz_denied"),
+            AuthorizerAnswer::Fails(Some(status)) => reply(*status, "ext_authz_error"),
+            AuthorizerAnswer::Unknown(taint) => {
+                self.note_taint(Some(taint), cx);
+                Verdict::Continue
+            }
+        }
     }
 
     /// The router filter.

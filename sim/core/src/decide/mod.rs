@@ -34,10 +34,13 @@ mod tls;
 mod view;
 
 pub use accept::accept;
+pub use authz::{Authorization, Subject as RbacSubject, authorize};
 pub use codec::not_http;
 pub use finalize::{finalize_request, finalize_response};
 pub use http::decide_http;
+pub use jwt::NOBODYS_KEYS;
 pub use local_reply::local_reply_for;
 pub use outcome::*;
 pub use tcp::decide_tcp;
 pub use tls::{client_hello, handshake, missing_client_secret};
+pub use view::SYMBOLIC_PEM;

@@ -1,13 +1,13 @@
 //! One TCP connection through the network filters to a cluster.
 
 use crate::cx::{Cx, Draws, Purpose, Step, TraceSink};
-use crate::decide::authz::{Subject, denial_details, run_rbac};
+use crate::decide::authz::{Subject, any_match, authorizer_words, denial_details, run_rbac};
 use crate::decide::hash::ip_hash;
 use crate::decide::outcome::standing_taint;
 use crate::decide::router::choose_weighted;
 use crate::decide::{RbacLog, TcpDecision, TcpOutcome};
-use crate::ids::{ChainId, OriginId, Taint};
-use crate::ir::{FilterChain, NetworkFilter, RbacPolicy, Snapshot, TcpProxy, Terminal};
+use crate::ids::{ChainId, OriginId, Str, Taint};
+use crate::ir::{AuthorizerAnswer, FilterChain, NetworkFilter, Snapshot, TcpProxy, Terminal};
 use crate::request::{Connection, Headers, Peer};
 
 /// Network RBAC and the choice of the TCP proxy's cluster. On a chain that does not end in a TCP proxy there is no
@@ -37,14 +37,8 @@ pub fn decide_tcp<D: Draws, S: TraceSink>(
         taint = taint.or_else(|| snapshot.clusters.get(cluster.index())?.taints.first());
         let (denied, unmodelled) = filter(filter_chain, conn, peer, &mut rbac_log, cx.trace);
         taint = taint.or(unmodelled);
-        if let Some(policy) = denied {
-            outcome = TcpOutcome::Denied {
-                cluster,
-                weighted,
-                hash,
-                details: denial_details(policy).into(),
-                origin: policy.map_or(OriginId::NONE, |policy| policy.origin),
-            };
+        if let Some((details, origin)) = denied {
+            outcome = TcpOutcome::Denied { cluster, weighted, hash, details, origin };
         }
     }
     if let Some(taint) = taint {
@@ -53,14 +47,14 @@ pub fn decide_tcp<D: Draws, S: TraceSink>(
     TcpDecision { outcome, rbac: rbac_log, taint: taint.cloned() }
 }
 
-/// The network filters before the TCP proxy: the first denial, and what is not modelled.
+/// The network filters before the TCP proxy: the first denial with its details, and what is not modelled.
 fn filter<'s, S: TraceSink>(
     filter_chain: &'s FilterChain,
     conn: &Connection,
     peer: &Peer,
     log: &mut RbacLog,
     trace: &mut S,
-) -> (Option<Option<&'s RbacPolicy>>, Option<&'s Taint>) {
+) -> (Option<(Str, OriginId)>, Option<&'s Taint>) {
     let no_headers = Headers::default();
     let remote = conn.source.ip();
     let subject = Subject { conn, peer, remote, headers: &no_headers, path_only: None, payload: None };
@@ -70,8 +64,26 @@ fn filter<'s, S: TraceSink>(
             NetworkFilter::Rbac(rbac) => {
                 let result = run_rbac(rbac, position, &subject, log, trace);
                 taint = taint.or(result.taint);
-                if result.denied.is_some() {
-                    return (result.denied, taint);
+                if let Some(policy) = result.denied {
+                    let origin = policy.map_or(OriginId::NONE, |policy| policy.origin);
+                    return (Some((denial_details(policy).into(), origin)), taint);
+                }
+            }
+            NetworkFilter::ExtAuthz(filter) => {
+                if !any_match(&filter.when, &subject) {
+                    continue;
+                }
+                let words = authorizer_words(&filter.answer);
+                trace.step(|| Step::Filter("ext_authz".into(), words.into(), filter.origin));
+                match &filter.answer {
+                    AuthorizerAnswer::Allows | AuthorizerAnswer::Fails(None) => {}
+                    AuthorizerAnswer::Denies(_) => {
+                        return (Some(("ext_authz_denied".into(), filter.origin)), taint);
+                    }
+                    AuthorizerAnswer::Fails(Some(_)) => {
+                        return (Some(("ext_authz_error".into(), filter.origin)), taint);
+                    }
+                    AuthorizerAnswer::Unknown(unknown) => taint = taint.or(Some(unknown)),
                 }
             }
             NetworkFilter::Observer(_) => {}

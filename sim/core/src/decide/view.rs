@@ -277,27 +277,40 @@ impl Hop<'_> {
         match mode {
             ForwardClientCert::Sanitize | ForwardClientCert::AlwaysForwardOnly => None,
             ForwardClientCert::ForwardOnly => received(),
-            ForwardClientCert::SanitizeSet => Some(client_cert_element(certificate, local)),
+            ForwardClientCert::SanitizeSet => Some(self.client_cert_element(certificate, local)),
             ForwardClientCert::AppendForward => {
-                let own = client_cert_element(certificate, local);
+                let own = self.client_cert_element(certificate, local);
                 Some(received().map_or_else(|| own.clone(), |before| format!("{before},{own}")))
             }
         }
     }
+
+    /// Envoy: conn_manager_utility.cc, `mutateXfccRequestHeader`.
+    fn client_cert_element(&self, peer: &Certificate, local: Option<&Certificate>) -> String {
+        let wanted = self.hcm.client_cert_details;
+        let mut parts = Vec::new();
+        if let Some(by) = local.and_then(|c| c.sans.iter().find(|san| san.contains("://"))) {
+            parts.push(format!("By={by}"));
+        }
+        if wanted.cert {
+            parts.push(format!("Cert=\"{SYMBOLIC_PEM}\""));
+        }
+        if wanted.subject {
+            parts.push(format!("Subject=\"{}\"", peer.subject));
+        }
+        let (uris, names): (Vec<_>, Vec<_>) = peer.sans.iter().partition(|san| san.contains("://"));
+        if wanted.uri {
+            parts.extend(uris.iter().map(|uri| format!("URI={uri}")));
+        }
+        if wanted.dns {
+            parts.extend(names.iter().map(|name| format!("DNS={name}")));
+        }
+        parts.join(";")
+    }
 }
 
-/// Envoy: conn_manager_utility.cc, `mutateXfccRequestHeader`, with subject, URI and DNS as istiod asks for.
-fn client_cert_element(peer: &Certificate, local: Option<&Certificate>) -> String {
-    let mut parts = Vec::new();
-    if let Some(by) = local.and_then(|c| c.sans.iter().find(|san| san.contains("://"))) {
-        parts.push(format!("By={by}"));
-    }
-    parts.push(format!("Subject=\"{}\"", peer.subject));
-    let (uris, names): (Vec<_>, Vec<_>) = peer.sans.iter().partition(|san| san.contains("://"));
-    parts.extend(uris.iter().map(|uri| format!("URI={uri}")));
-    parts.extend(names.iter().map(|name| format!("DNS={name}")));
-    parts.join(";")
-}
+/// `Cert` of every element: certificates have no bytes here.
+pub const SYMBOLIC_PEM: &str = "-----BEGIN%20CERTIFICATE-----%0Amesh-sim%0A-----END%20CERTIFICATE-----%0A";
 
 /// The `n`-th entry of `x-forwarded-for` from the right, if it is there and is an address.
 fn forwarded_entry(headers: &Headers, n: usize) -> Option<IpAddr> {

@@ -22,6 +22,8 @@ pub struct HttpConnectionManager {
     pub xff_num_trusted_hops: u32,
     /// `x-forwarded-client-cert` handling.
     pub forward_client_cert: ForwardClientCert,
+    /// `set_current_client_cert_details`: what an element of that header tells.
+    pub client_cert_details: ClientCertDetails,
     /// `server` response header: `istio-envoy`, or `envoy` where istiod leaves Envoy's default.
     pub server_name: Str,
     /// HTTP/1.0 accepted (`PILOT_HTTP10`).
@@ -68,7 +70,20 @@ pub enum EscapedSlashes {
     UnescapeAndForward,
 }
 
-/// `forward_client_cert_details` with `set_current_client_cert_details`.
+/// `set_current_client_cert_details`: the parts of an `x-forwarded-client-cert` element besides `By`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ClientCertDetails {
+    /// The certificate itself, in PEM.
+    pub cert: bool,
+    /// Its subject.
+    pub subject: bool,
+    /// Its URI SANs.
+    pub uri: bool,
+    /// Its DNS SANs.
+    pub dns: bool,
+}
+
+/// `forward_client_cert_details`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ForwardClientCert {
     /// Removed (outbound sidecar listeners).
@@ -97,14 +112,40 @@ pub enum HttpFilter {
     Cors,
     /// `istio.alpn`: HTTP requests override the cluster's ALPN (outbound sidecar listeners and gateways).
     IstioAlpn,
-    /// A filter whose effect is not modelled (ext_authz, Wasm, …). `when` restricts the taint to the requests for
-    /// which the filter would act (CUSTOM policies act on matching requests only).
+    /// `envoy.filters.http.ext_authz`
+    ExtAuthz(ExtAuthz),
+    /// A filter whose effect is not modelled (Wasm, …). `when` restricts the taint to the requests for which the filter
+    /// would act.
     Unmodelled {
         /// What and where.
         taint: Taint,
-        /// CUSTOM: the shadow rules that decide whether the provider is asked; `None` = always.
+        /// Rules of which one must match; `None` = always.
         when: Option<Rbac>,
     },
+}
+
+/// An external authorizer, HTTP or network: requests that match a rule are sent to it (semantics: istio-security 4.13).
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExtAuthz {
+    /// The shadow rules of the RBAC filter before it, which mark the requests to ask about.
+    pub when: Rbac,
+    /// What the authorizer answers.
+    pub answer: AuthorizerAnswer,
+    /// The policy's provider.
+    pub origin: OriginId,
+}
+
+/// What an external authorizer answers, as far as it is known.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AuthorizerAnswer {
+    /// Yes.
+    Allows,
+    /// No, with this status.
+    Denies(u16),
+    /// It cannot be asked, or does not speak the protocol; the status the client gets, `None` where that allows (`failOpen`).
+    Fails(Option<u16>),
+    /// Not known.
+    Unknown(Taint),
 }
 
 /// `envoy.filters.http.jwt_authn` as istiod generates it (semantics: istio-security 3, 5.8).
@@ -156,6 +197,8 @@ pub enum Jwks {
     Inline(Str),
     /// Not fetched (no network): every decision on a token of this issuer is `unknown` unless a local copy was given.
     Remote(Str),
+    /// istiod could not fetch them and put a key in their place that nobody signs with.
+    Unreachable,
 }
 
 /// Per-route fault injection (`envoy.filters.http.fault`).

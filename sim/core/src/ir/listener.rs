@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::filters::HttpConnectionManager;
+use super::filters::{ExtAuthz, HttpConnectionManager};
 use super::rbac::Rbac;
 use crate::ids::{Nanos, OriginId, Str, Taint};
 use crate::tls::DownstreamTls;
@@ -125,6 +125,8 @@ pub enum NetworkFilter {
     Rbac(Rbac),
     /// Parses the protocol for statistics only (`mongo_proxy`, `mysql_proxy`, istio.stats …): no effect on decisions.
     Observer(Str),
+    /// `envoy.filters.network.ext_authz`
+    ExtAuthz(ExtAuthz),
     /// A filter whose effect is not modelled.
     Unmodelled(Taint),
 }

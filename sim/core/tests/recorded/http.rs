@@ -37,11 +37,21 @@ pub(crate) fn connection_manager(value: &Value) -> HttpConnectionManager {
             "ALWAYS_FORWARD_ONLY" => ForwardClientCert::AlwaysForwardOnly,
             _ => ForwardClientCert::Sanitize,
         },
+        client_cert_details: client_cert_details(at(value, "setCurrentClientCertDetails")),
         server_name: if server.is_empty() { "envoy".into() } else { server.into() },
         accept_http_10: flag(value, "httpProtocolOptions/acceptHttp10"),
         stream_idle_timeout_ns: duration(at(value, "streamIdleTimeout")).unwrap_or(0),
         upgrades: list(value, "upgradeConfigs").iter().map(|u| text(u, "upgradeType").into()).collect(),
         origin: OriginId::NONE,
+    }
+}
+
+fn client_cert_details(value: &Value) -> ClientCertDetails {
+    ClientCertDetails {
+        cert: flag(value, "cert"),
+        subject: flag(value, "subject"),
+        uri: flag(value, "uri"),
+        dns: flag(value, "dns"),
     }
 }
 

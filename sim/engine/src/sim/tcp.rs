@@ -260,6 +260,9 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             .to_owned();
         let denier = self.tally.denier(&policy);
         let Some(session) = self.sessions.get_mut(id) else { return };
+        if details.starts_with("ext_authz_") {
+            session.flags.insert(ResponseFlag::UAEX);
+        }
         session.connection_details = Some(details);
         if session.line.call == 0
             && !session.line.shadow

@@ -165,6 +165,7 @@ fn hcm(routes: RouteSpecifier) -> HttpConnectionManager {
         use_remote_address: false,
         xff_num_trusted_hops: 0,
         forward_client_cert: ForwardClientCert::Sanitize,
+        client_cert_details: ClientCertDetails::default(),
         server_name: "istio-envoy".into(),
         accept_http_10: false,
         stream_idle_timeout_ns: 0,

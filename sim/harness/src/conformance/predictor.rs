@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::case::{Case, CorpusMesh};
 use crate::format::client::Client;
-use crate::format::mesh::AddressWords;
+use crate::format::mesh::MeshWords;
 use crate::format::request;
 use crate::loaded::{LoadedMesh, MeshInput};
 use crate::plan::behavior::Behaviors;
@@ -20,16 +20,16 @@ use crate::predict::{Prediction, predict, repeat};
 /// # Errors
 /// The first error among its diagnostics, with its place.
 pub fn load(mesh: &CorpusMesh) -> Result<LoadedMesh, String> {
-    load_at(mesh, AddressWords::default())
+    load_at(mesh, MeshWords::default())
 }
 
-/// Loads the mesh of a corpus directory whose recording says which addresses its pods and services had.
+/// Loads the mesh of a corpus directory with what its recording says beside the manifests (addresses, what parties
+/// outside answered).
 ///
 /// # Errors
 /// The first error among its diagnostics, with its place.
-pub fn load_at(mesh: &CorpusMesh, addresses: AddressWords) -> Result<LoadedMesh, String> {
-    let mut input = MeshInput::default();
-    input.words.addresses = addresses;
+pub fn load_at(mesh: &CorpusMesh, words: MeshWords) -> Result<LoadedMesh, String> {
+    let mut input = MeshInput { words, ..MeshInput::default() };
     input.words.manifests = mesh.manifests.iter().map(|p| p.to_string_lossy().into_owned()).collect();
     for from in mesh.clients.iter().chain(mesh.cases.iter().map(|c| &c.from)) {
         if let Ok(client) = Client::deserialize(from) {
@@ -52,7 +52,7 @@ pub fn load_at(mesh: &CorpusMesh, addresses: AddressWords) -> Result<LoadedMesh,
 }
 
 /// `meshconfig.yaml`: the fields of MeshConfig, no manifest.
-fn mesh_config(
+pub(crate) fn mesh_config(
     sources: &mut Sources,
     path: &Path,
 ) -> Result<mesh_config::resource::mesh_config::MeshConfig, String> {

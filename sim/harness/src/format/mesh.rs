@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use mesh_config::mesh::meshconfig::Authorizer;
 use mesh_config::resource::mesh_config::MeshConfig;
 use serde::Deserialize;
 
@@ -20,6 +21,10 @@ pub struct MeshWords {
     pub injection: Option<InjectionDefault>,
     /// Addresses that override the assigned ones.
     pub addresses: AddressWords,
+    /// What external authorizers answer, by the name of their provider: `allow`, `deny` or `error`.
+    pub authorizers: BTreeMap<String, Authorizer>,
+    /// JWKS documents by the URI istiod fetches them from; `unreachable` where it cannot, `*` for every other URI.
+    pub jwks: BTreeMap<String, String>,
 }
 
 /// Whether namespaces that no manifest declares inject sidecars.

@@ -13,6 +13,9 @@ use super::shorthand::Strict;
 use super::url::Url;
 use crate::tokens::{JwtSpec, mint};
 
+/// What a TCP client says that was told nothing else: most protocols begin with the client.
+const DEFAULT_LINE: &str = "ping\n";
+
 /// A request as written: `GET http://…`, or a mapping.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
@@ -48,7 +51,7 @@ pub struct RequestWords {
     pub alpn: Option<Vec<String>>,
     /// A client certificate is shown.
     pub client_cert: Option<bool>,
-    /// Body, or the line a TCP client sends.
+    /// Body, or the line a TCP client sends (the line `ping` by default; empty = it waits for the server to speak).
     pub body: Option<String>,
     /// Size of the body.
     pub body_bytes: Option<u64>,
@@ -139,7 +142,7 @@ impl Request {
     }
 
     fn raw(&self) -> Payload {
-        let text = self.words.body.as_deref().unwrap_or("");
+        let text = self.words.body.as_deref().unwrap_or(DEFAULT_LINE);
         let Some(typed) = typed_request(text) else { return Payload::Raw(text.into()) };
         let mut headers = Headers::default();
         for (name, value) in &typed.headers {
@@ -401,6 +404,11 @@ mod tests {
         let line = lower(json!({"url": "tls://a:7000", "protocol": "tls", "sni": "b", "body": "hi"}));
         assert!(matches!(line.payload, Payload::Raw(t) if t.as_ref() == "hi"));
         assert_eq!(line.tls.expect("tls").alpn, Vec::<mesh_core::Str>::new());
+        let silent = lower(json!({"url": "tcp://a:1", "body": ""})).payload;
+        let spoken = lower(json!({"url": "tcp://a:1"})).payload;
+        assert!(
+            matches!((silent, spoken), (Payload::Raw(a), Payload::Raw(b)) if a.is_empty() && &*b == "ping\n")
+        );
         let typed = json!({"url": "tcp://a:1", "protocol": "tcp", "body": "GET /x HTTP/1.1\r\n\r\n"});
         assert_eq!(http(typed).authority, None);
     }

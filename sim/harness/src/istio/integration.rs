@@ -5,12 +5,15 @@
 
 use std::path::Path;
 
+use mesh_config::mesh::meshconfig::Authorizer;
+use mesh_config::source::Sources;
 use mesh_reports::conformance::{CaseResult, ConformanceReport, Verdict};
 use rayon::prelude::*;
 
 use super::asserted;
 use super::directory::{self, Line, MeshDirectory};
 use crate::conformance::{judge, predictor};
+use crate::format::mesh::MeshWords;
 use crate::loaded::LoadedMesh;
 
 /// What the names of the group's directories start with.
@@ -86,7 +89,7 @@ fn mesh(directory: &MeshDirectory, scope: Scope) -> ConformanceReport {
     if lines.is_empty() {
         return report;
     }
-    let loaded = predictor::load_at(&directory.mesh, directory.addresses.clone());
+    let loaded = surroundings(directory).and_then(|words| predictor::load_at(&directory.mesh, words));
     let judged: Vec<CaseResult> = lines
         .par_iter()
         .map(|line| match &loaded {
@@ -96,6 +99,27 @@ fn mesh(directory: &MeshDirectory, scope: Scope) -> ConformanceReport {
         .collect();
     judged.into_iter().for_each(|case| report.push(case));
     report
+}
+
+/// What the recorder's cluster was like: its istiod reached no URL, and its applications answer every HTTP request with 200
+/// and speak no authorization protocol over gRPC.
+fn surroundings(directory: &MeshDirectory) -> Result<MeshWords, String> {
+    let mut words = MeshWords { addresses: directory.addresses.clone(), ..MeshWords::default() };
+    words.jwks.insert("*".to_owned(), "unreachable".to_owned());
+    let Some(path) = &directory.mesh.mesh_config else { return Ok(words) };
+    let config = predictor::mesh_config(&mut Sources::default(), path)?;
+    for provider in &config.extension_providers {
+        // Authorizers on the loopback address are for the lowering to find or not to find.
+        let service = provider.envoy_ext_authz_http.as_ref().map(|p| &p.service);
+        let service = service.or(provider.envoy_ext_authz_grpc.as_ref().map(|p| &p.service));
+        if !service.is_some_and(|s| s.ends_with(".svc.cluster.local")) {
+            continue;
+        }
+        let answer =
+            if provider.envoy_ext_authz_http.is_some() { Authorizer::Allow } else { Authorizer::Error };
+        words.authorizers.insert(provider.name.clone(), answer);
+    }
+    Ok(words)
 }
 
 fn unsupported(mesh: &str, line: &Line, reason: String) -> CaseResult {

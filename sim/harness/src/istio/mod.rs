@@ -7,7 +7,9 @@ pub mod analyze;
 mod asserted;
 mod directory;
 pub mod integration;
+pub mod rbac;
 pub mod simulation;
+pub mod validation;
 
 use std::path::Path;
 
@@ -19,7 +21,7 @@ use mesh_reports::conformance::ConformanceReport;
 /// When a file of a group cannot be read.
 pub fn judge_all(root: &Path) -> Result<ConformanceReport, String> {
     let mut report = ConformanceReport::default();
-    for group in [integration::judge, simulation::judge, analyze::judge] {
+    for group in [integration::judge, simulation::judge, analyze::judge, rbac::judge, validation::judge] {
         report.merge(group(root)?);
     }
     Ok(report)

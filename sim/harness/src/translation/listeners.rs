@@ -1,9 +1,9 @@
 //! Listeners, filter chains and connection managers as Envoy prints them.
 
 use mesh_core::ir::{
-    EscapedSlashes, FilterChain, FilterChainMatch, ForwardClientCert, HttpConnectionManager, HttpFilter,
-    Inspector, Listener, NetworkFilter, RouteSpecifier, TcpProxy, Terminal, TrafficDirection,
-    TransportProtocol,
+    ClientCertDetails, EscapedSlashes, FilterChain, FilterChainMatch, ForwardClientCert,
+    HttpConnectionManager, HttpFilter, Inspector, Listener, NetworkFilter, RouteSpecifier, TcpProxy,
+    Terminal, TrafficDirection, TransportProtocol,
 };
 use mesh_core::tls::{CertificateSource, DownstreamTls, TrustAnchor};
 use serde_json::{Value, json};
@@ -104,6 +104,7 @@ fn network_filter(filter: &NetworkFilter) -> Value {
     match filter {
         NetworkFilter::Rbac(filter) => json!({"rbac": rbac(filter)}),
         NetworkFilter::Observer(name) => json!({"observer": name.as_ref()}),
+        NetworkFilter::ExtAuthz(_) => json!("ext_authz"),
         NetworkFilter::Unmodelled(_) => json!("unmodelled"),
     }
 }
@@ -148,6 +149,7 @@ fn connection_manager(manager: &HttpConnectionManager) -> Value {
                 ForwardClientCert::AlwaysForwardOnly => "ALWAYS_FORWARD_ONLY",
             },
         )
+        .put("setCurrentClientCertDetails", client_cert_details(manager.client_cert_details))
         .put("serverName", manager.server_name.as_ref())
         .put("acceptHttp10", manager.accept_http_10)
         .always("streamIdleTimeout", duration(manager.stream_idle_timeout_ns))
@@ -159,6 +161,15 @@ fn connection_manager(manager: &HttpConnectionManager) -> Value {
     .done()
 }
 
+fn client_cert_details(details: ClientCertDetails) -> Value {
+    Object::new()
+        .put("cert", details.cert)
+        .put("subject", details.subject)
+        .put("uri", details.uri)
+        .put("dns", details.dns)
+        .done()
+}
+
 fn http_filter(filter: &HttpFilter) -> Value {
     match filter {
         HttpFilter::Rbac(filter) => json!({"rbac": rbac(filter)}),
@@ -166,6 +177,7 @@ fn http_filter(filter: &HttpFilter) -> Value {
         HttpFilter::Fault => json!("fault"),
         HttpFilter::Cors => json!("cors"),
         HttpFilter::IstioAlpn => json!("alpn"),
+        HttpFilter::ExtAuthz(_) => json!("ext_authz"),
         HttpFilter::Unmodelled { .. } => json!("unmodelled"),
     }
 }

@@ -90,6 +90,7 @@ fn provider(provider: &JwtProvider, clear_route_cache: bool) -> Value {
     };
     let jwks = match &provider.jwks {
         Jwks::Inline(keys) => key("localJwks", json!({"inlineString": keys.as_ref()})),
+        Jwks::Unreachable => key("localJwks", json!("unreachable")),
         Jwks::Remote(uri) => key("remoteJwks", json!({"httpUri": {"uri": uri.as_ref()}})),
     };
     let mut claims: Vec<&str> = vec!["permission", "scope"];

@@ -10,15 +10,8 @@ use super::shape::Object;
 const LISTENER_NOISE: &[&str] =
     &["maxConnectionsToAcceptPerSocketEvent", "continueOnListenerFiltersTimeout", "accessLog"];
 const CHAIN_NOISE: &[&str] = &["transportSocketConnectTimeout", "metadata"];
-const MANAGER_NOISE: &[&str] = &[
-    "@type",
-    "proxy100Continue",
-    "requestIdExtension",
-    "setCurrentClientCertDetails",
-    "tracing",
-    "accessLog",
-    "internalAddressConfig",
-];
+const MANAGER_NOISE: &[&str] =
+    &["@type", "proxy100Continue", "requestIdExtension", "tracing", "accessLog", "internalAddressConfig"];
 const ROUTE_NOISE: &[&str] = &["metadata"];
 
 /// One listener.
@@ -223,7 +216,8 @@ fn http_filter(filter: &Value) -> Option<Value> {
         "envoy.filters.http.fault" => json!("fault"),
         "envoy.filters.http.cors" => json!("cors"),
         "istio.alpn" => json!("alpn"),
-        "envoy.filters.http.grpc_web" | "envoy.filters.http.ext_authz" => json!("unmodelled"),
+        "envoy.filters.http.ext_authz" => json!("ext_authz"),
+        "envoy.filters.http.grpc_web" => json!("unmodelled"),
         other => json!(other),
     })
 }

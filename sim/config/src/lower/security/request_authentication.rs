@@ -1,5 +1,6 @@
 //! RequestAuthentications of one proxy as Envoy's JWT filter (semantics: istio-security 3, 5.8).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mesh_core::ids::Str;
@@ -20,6 +21,7 @@ pub fn filter(
     workload: Workload<'_>,
     root_namespace: &str,
     gateway: bool,
+    fetched: &BTreeMap<String, Option<String>>,
     origins: &OriginTable,
 ) -> Option<HttpFilter> {
     let attached = |namespace: &str| {
@@ -44,7 +46,7 @@ pub fn filter(
         return None;
     }
     rules.sort_by(|a, b| a.issuer.cmp(&b.issuer));
-    let providers = rules.iter().enumerate().map(|(i, rule)| provider(i, rule, origins)).collect();
+    let providers = rules.iter().enumerate().map(|(i, rule)| provider(i, rule, fetched, origins)).collect();
     Some(HttpFilter::JwtAuthn(JwtAuthn {
         providers,
         bypass_cors_preflight: true,
@@ -52,7 +54,12 @@ pub fn filter(
     }))
 }
 
-fn provider(index: usize, rule: &JwtRule, origins: &OriginTable) -> JwtProvider {
+fn provider(
+    index: usize,
+    rule: &JwtRule,
+    fetched: &BTreeMap<String, Option<String>>,
+    origins: &OriginTable,
+) -> JwtProvider {
     let everywhere =
         rule.from_headers.is_empty() && rule.from_params.is_empty() && rule.from_cookies.is_empty();
     let (from_headers, from_params) = if everywhere {
@@ -65,7 +72,7 @@ fn provider(index: usize, rule: &JwtRule, origins: &OriginTable) -> JwtProvider 
         name: format!("origins-{index}").into(),
         issuer: rule.issuer.as_str().into(),
         audiences: texts(&rule.audiences),
-        jwks: keys(rule),
+        jwks: keys(rule, fetched),
         from_headers,
         from_params,
         from_cookies: texts(&rule.from_cookies),
@@ -83,15 +90,20 @@ fn provider(index: usize, rule: &JwtRule, origins: &OriginTable) -> JwtProvider 
     }
 }
 
-/// Inline keys win, then the URI, then OpenID discovery at the issuer. `timeout` bounds istiod's fetch only, which the
-/// simulator does not do.
-fn keys(rule: &JwtRule) -> Jwks {
+/// Inline keys win, then the URI, then OpenID discovery at the issuer. istiod's fetch is not simulated: what it brings is
+/// stated (`fetched`) or unknown.
+fn keys(rule: &JwtRule, fetched: &BTreeMap<String, Option<String>>) -> Jwks {
     if !rule.jwks.is_empty() {
-        Jwks::Inline(rule.jwks.as_str().into())
-    } else if !rule.jwks_uri.is_empty() {
-        Jwks::Remote(rule.jwks_uri.as_str().into())
-    } else {
-        Jwks::Remote(format!("{}/.well-known/openid-configuration", rule.issuer.trim_end_matches('/')).into())
+        return Jwks::Inline(rule.jwks.as_str().into());
+    }
+    let uri = match rule.jwks_uri.as_str() {
+        "" => format!("{}/.well-known/openid-configuration", rule.issuer.trim_end_matches('/')),
+        uri => uri.to_owned(),
+    };
+    match fetched.get(&uri).or_else(|| fetched.get("*")) {
+        Some(Some(keys)) => Jwks::Inline(keys.as_str().into()),
+        Some(None) => Jwks::Unreachable,
+        None => Jwks::Remote(uri.into()),
     }
 }
 

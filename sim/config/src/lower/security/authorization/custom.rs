@@ -1,17 +1,19 @@
 //! CUSTOM policies: an external authorizer decides (semantics: istio-security 4.13, 5.7).
 //!
-//! The authorizer's answer is not modelled: requests that match a rule become `unknown`, all others pass. A provider
-//! that istiod cannot use is modelled: its rules deny.
+//! Requests that match a rule get the authorizer's answer, where it is stated or where nobody can give one; otherwise they
+//! become `unknown`. All others pass. The rules of a provider that istiod cannot use deny.
 
 use std::collections::BTreeMap;
 
-use mesh_core::ids::Taint;
-use mesh_core::ir::{HttpFilter, NetworkFilter, Rbac, RbacAction, RbacRules};
+use mesh_core::ir::{AuthorizerAnswer, ExtAuthz, HttpFilter, NetworkFilter, Rbac, RbacAction, RbacRules};
 
 use super::{Cx, Policy, is_dry_run, rule_set};
+use crate::mesh::meshconfig::Authorizer;
 use crate::resource::provider::ExtensionProvider;
 use crate::source::Span;
 
+/// Status of a denial, unless something else is said.
+const DENIED: u16 = 403;
 const DENY_SUFFIX: &str = "-deny-due-to-bad-CUSTOM-action";
 
 /// What istiod makes of a provider name.
@@ -39,13 +41,13 @@ pub(super) fn http(policies: &[&Policy], cx: Cx<'_>) -> Vec<HttpFilter> {
         match group.provider {
             Provider::Bad => filters.push(HttpFilter::Rbac(denying(group.rules))),
             Provider::Http | Provider::Grpc => {
-                let taint = external(&group, cx);
+                let (answer, origin) = (answer(&group, cx), cx.origins.id(group.place));
                 let evaluated = evaluating(group);
                 // Dry-run rules of a CUSTOM policy land in the enforced slot of a DENY filter (4.12).
                 if evaluated.rules.is_some() {
                     filters.push(HttpFilter::Rbac(Rbac { shadow_rules: None, ..evaluated.clone() }));
                 }
-                filters.push(HttpFilter::Unmodelled { taint, when: Some(evaluated) });
+                filters.push(HttpFilter::ExtAuthz(ExtAuthz { when: evaluated, answer, origin }));
             }
         }
     }
@@ -60,12 +62,12 @@ pub(super) fn tcp(policies: &[&Policy], cx: Cx<'_>) -> Vec<NetworkFilter> {
             // Skipped by Istio: everything is allowed.
             Provider::Http => {}
             Provider::Grpc => {
-                let taint = external(&group, cx);
+                let (answer, origin) = (answer(&group, cx), cx.origins.id(group.place));
                 let evaluated = evaluating(group);
                 if evaluated.rules.is_some() {
-                    filters.push(NetworkFilter::Rbac(Rbac { shadow_rules: None, ..evaluated }));
+                    filters.push(NetworkFilter::Rbac(Rbac { shadow_rules: None, ..evaluated.clone() }));
                 }
-                filters.push(NetworkFilter::Unmodelled(taint));
+                filters.push(NetworkFilter::ExtAuthz(ExtAuthz { when: evaluated, answer, origin }));
             }
         }
     }
@@ -117,8 +119,27 @@ fn evaluating(group: Group<'_>) -> Rbac {
     Rbac { rules: group.dry, shadow_rules: Some(group.rules), shadow_stat_prefix: "istio_ext_authz_".into() }
 }
 
-fn external(group: &Group<'_>, cx: Cx<'_>) -> Taint {
-    cx.origins.taint(format!("external authorization by provider `{}`", group.name), group.place)
+/// What the provider answers. Denials carry Envoy's own status: an authorizer's words are nobody's to know.
+fn answer(group: &Group<'_>, cx: Cx<'_>) -> AuthorizerAnswer {
+    let provider = cx.providers.iter().find(|p| p.name == group.name);
+    let known = provider.and_then(|provider| (cx.authorizer)(provider));
+    match known {
+        Some(Authorizer::Allow) => AuthorizerAnswer::Allows,
+        Some(Authorizer::Deny) => AuthorizerAnswer::Denies(DENIED),
+        Some(Authorizer::Error) => AuthorizerAnswer::Fails(provider.and_then(status_on_error)),
+        None => {
+            let what = format!("external authorization by provider `{}`", group.name);
+            AuthorizerAnswer::Unknown(cx.origins.taint(what, group.place))
+        }
+    }
+}
+
+/// The status where the authorizer cannot be asked; `None` when that allows.
+fn status_on_error(provider: &ExtensionProvider) -> Option<u16> {
+    let http = provider.envoy_ext_authz_http.as_ref().map(|h| (h.fail_open, &h.status_on_error));
+    let grpc = provider.envoy_ext_authz_grpc.as_ref().map(|g| (g.fail_open, &g.status_on_error));
+    let (fail_open, status) = http.or(grpc)?;
+    (!fail_open).then(|| status.parse().unwrap_or(DENIED))
 }
 
 /// istiod's checks of a provider (`processExtensionProvider`): known once, a usable name, fields in range, a service

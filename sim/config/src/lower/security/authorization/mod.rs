@@ -22,6 +22,7 @@ use self::rule::Body;
 use super::attachment::{Scope, Workload};
 use super::trust_domain::Bundle;
 use crate::lower::origin::OriginTable;
+use crate::mesh::meshconfig::Authorizer;
 use crate::resource::authorization_policy::{Action, AuthorizationPolicy, Rule};
 use crate::resource::meta::Object;
 use crate::resource::provider::ExtensionProvider;
@@ -43,6 +44,8 @@ pub struct Cx<'a> {
     pub providers: &'a [ExtensionProvider],
     /// Whether the registry has a service of this namespace (empty: any) and host, for CUSTOM providers.
     pub has_service: &'a dyn Fn(&str, &str) -> bool,
+    /// What a usable provider answers, where that is known.
+    pub authorizer: &'a dyn Fn(&ExtensionProvider) -> Option<Authorizer>,
 }
 
 /// The policies of one proxy, grouped by action.

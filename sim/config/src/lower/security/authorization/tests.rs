@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mesh_core::ir::{NetworkFilter, Permission, Principal, RbacRules};
+use mesh_core::ir::{AuthorizerAnswer, NetworkFilter, Permission, Principal, RbacRules};
 
 use super::*;
 use crate::decode::{DecodeCx, from_node};
@@ -21,7 +21,13 @@ fn policy(key: &str, yaml: &str) -> Policy {
 fn with_cx<T>(run: impl FnOnce(Cx<'_>) -> T) -> T {
     let origins = OriginTable::default();
     let domains = Bundle::new("cluster.local", &[]);
-    run(Cx { origins: &origins, domains: &domains, providers: &[], has_service: &|_, _| true })
+    run(Cx {
+        origins: &origins,
+        domains: &domains,
+        providers: &[],
+        has_service: &|_, _| true,
+        authorizer: &|_| None,
+    })
 }
 
 fn names(rules: Option<&RbacRules>) -> Vec<String> {
@@ -127,8 +133,20 @@ fn custom_makes_matching_requests_unknown_when_the_provider_is_good() {
     with_cx(|cx| {
         let cx = Cx { providers: std::slice::from_ref(&provider), ..cx };
         let filters = attached.http_before_jwt(cx);
-        let [HttpFilter::Unmodelled { when: Some(when), .. }] = &filters[..] else { panic!("{filters:?}") };
-        assert_eq!(names(when.shadow_rules.as_ref()), ["istio-ext-authz-authz-ns[foo]-policy[c]-rule[0]"]);
+        let [HttpFilter::ExtAuthz(asked)] = &filters[..] else { panic!("{filters:?}") };
+        assert!(matches!(asked.answer, AuthorizerAnswer::Unknown(_)), "{asked:?}");
+        for (word, want) in [
+            (Authorizer::Allow, AuthorizerAnswer::Allows),
+            (Authorizer::Deny, AuthorizerAnswer::Denies(403)),
+            (Authorizer::Error, AuthorizerAnswer::Fails(Some(403))),
+        ] {
+            let known = attached.http_before_jwt(Cx { authorizer: &|_| Some(word), ..cx });
+            assert!(matches!(&known[..], [HttpFilter::ExtAuthz(f)] if f.answer == want), "{known:?}");
+        }
+        assert_eq!(
+            names(asked.when.shadow_rules.as_ref()),
+            ["istio-ext-authz-authz-ns[foo]-policy[c]-rule[0]"]
+        );
         assert!(attached.tcp(cx).is_empty(), "HTTP providers do not exist on TCP");
         let gone = Cx { has_service: &|_, _| false, ..cx };
         assert!(matches!(attached.http_before_jwt(gone)[..], [HttpFilter::Rbac(_)]));
