@@ -11,7 +11,7 @@ use mesh_core::OriginId;
 use mesh_core::ir::{
     ClusterSpecifier, EndpointAddress, FilterChain, Forward, HashPolicy, HeaderMatcher, HostRewrite,
     HttpConnectionManager, HttpFilter, JwtProvider, Listener, MetadataMatcher, NetworkFilter, PathMatch,
-    PathRewrite, Permission, Principal, ProxyKind, QueryMatcher, Rbac, Route, RouteAction,
+    PathRewrite, Permission, Principal, ProxyKind, QueryMatcher, Rbac, RbacRules, Route, RouteAction,
     RouteConfiguration, RouteSpecifier, Snapshot, StringMatch, Terminal, TrafficDirection,
 };
 use mesh_core::matching::find_virtual_host;
@@ -303,8 +303,10 @@ impl<'a> Walk<'a> {
 
     fn filters(&mut self, chain: &FilterChain, behind: bool) {
         for filter in &chain.network_filters {
-            if let NetworkFilter::Rbac(rbac) = filter {
-                self.rbac(rbac, behind);
+            match filter {
+                NetworkFilter::Rbac(rbac) => self.rbac(rbac, behind),
+                NetworkFilter::ExtAuthz(filter) => self.condition(&filter.when, behind),
+                NetworkFilter::Observer(_) | NetworkFilter::Unmodelled(_) => {}
             }
         }
     }
@@ -318,7 +320,8 @@ impl<'a> Walk<'a> {
                         self.out.provider(provider.clone());
                     }
                 }
-                HttpFilter::Unmodelled { when: Some(rbac), .. } => self.rbac(rbac, behind),
+                HttpFilter::ExtAuthz(filter) => self.condition(&filter.when, behind),
+                HttpFilter::Unmodelled { when: Some(rbac), .. } => self.condition(rbac, behind),
                 // Always unknown, whatever is asked; or without conditions of their own.
                 HttpFilter::Unmodelled { when: None, .. }
                 | HttpFilter::Fault
@@ -330,7 +333,17 @@ impl<'a> Walk<'a> {
 
     fn rbac(&mut self, rbac: &Rbac, behind: bool) {
         // Dry-run rules change no outcome.
-        for policy in rbac.rules.iter().flat_map(|r| &r.policies) {
+        self.rules(rbac.rules.as_ref(), behind);
+    }
+
+    /// Rules that decide whether another filter acts: the shadow rules count too.
+    fn condition(&mut self, when: &Rbac, behind: bool) {
+        self.rules(when.rules.as_ref(), behind);
+        self.rules(when.shadow_rules.as_ref(), behind);
+    }
+
+    fn rules(&mut self, rules: Option<&RbacRules>, behind: bool) {
+        for policy in rules.iter().flat_map(|r| &r.policies) {
             let permissions = Expr::Any(policy.permissions.iter().map(permission).collect());
             let principals = Expr::Any(policy.principals.iter().map(principal).collect());
             let when = Expr::All(vec![permissions, principals]);

@@ -98,7 +98,7 @@ fn carrier(provider: &JwtProvider) -> Carrier {
 fn key(provider: &JwtProvider) -> String {
     let document = match &provider.jwks {
         Jwks::Inline(text) => serde_json::from_str::<Value>(text).ok(),
-        Jwks::Remote(_) => None,
+        Jwks::Remote(_) | Jwks::Unreachable => None,
     };
     let first = document.as_ref().and_then(|d| d.get("keys")).and_then(|k| k.get(0));
     first.and_then(|k| k.get("kid")).and_then(Value::as_str).unwrap_or("k1").to_owned()

@@ -70,11 +70,10 @@ fn authorizer(cx: &Ctx<'_>, provider: &ExtensionProvider) -> Option<Authorizer> 
         .iter()
         .find(|s| s.host == host && (namespace.is_empty() || s.namespace == namespace))
         .filter(|s| s.resolution == Resolution::ClientSideLb)?;
-    let name = &found.ports.iter().find(|p| u32::from(p.number) == port)?.name;
+    let name = &found.ports.iter().find(|p| p.number == port)?.name;
     let endpoints: Vec<_> = mesh.endpoints.of(found).iter().filter(|e| e.port_name == *name).collect();
     let own = &mesh.pod(cx.proxy.pod)?.spec;
-    let declared: Vec<u32> =
-        own.containers.iter().flat_map(|c| &c.ports).map(|p| p.container_port as u32).collect();
+    let declared: Vec<u32> = own.containers.iter().flat_map(|c| &c.ports).map(|p| p.container_port).collect();
     let dead = |address: &str, port: u32| {
         let loopback = address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
         // A pod that declares no port may listen on any.
