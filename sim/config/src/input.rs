@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn arguments_expand_in_order_and_once() {
-        assert_eq!(names(&["."], false).0, ["./a.yml", "./b.yaml"]);
+        assert_eq!(names(&["."], false).0, ["a.yml", "b.yaml"]);
         assert_eq!(names(&[""], true).0, ["a.yml", "b.yaml", "sub/c.json"]);
         assert_eq!(names(&["b.yaml", "*.y*ml"], false).0, ["b.yaml", "a.yml"]);
         assert_eq!(names(&["**/*.json"], false).0, ["sub/c.json"]);
