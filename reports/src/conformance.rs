@@ -51,6 +51,22 @@ pub struct CaseResult {
     pub also: Vec<Difference>,
 }
 
+impl CaseResult {
+    /// The id, with its mesh where ids say nothing about it.
+    fn name(&self) -> String {
+        let told = !self.mesh.contains('/') || self.id.starts_with(&self.mesh);
+        if told { self.id.clone() } else { format!("{} {}", self.mesh, self.id) }
+    }
+}
+
+/// More meshes than this are shown by group.
+const MAX_ROWS: usize = 40;
+
+/// What a mesh name has before its first `/` or, without one, before its first `-`.
+fn group_of(mesh: &str) -> &str {
+    mesh.split_once('/').or_else(|| mesh.split_once('-')).map_or(mesh, |(group, _)| group)
+}
+
 /// Counts of one mesh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Totals {
@@ -113,6 +129,15 @@ impl ConformanceReport {
         }
     }
 
+    /// Keeps the cases that fit and counts anew.
+    pub fn retain(&mut self, fits: impl Fn(&CaseResult) -> bool) {
+        let cases = std::mem::take(&mut self.cases);
+        self.totals.clear();
+        for case in cases.into_iter().filter(|case| fits(case)) {
+            self.push(case);
+        }
+    }
+
     /// Counts over all meshes.
     #[must_use]
     pub fn total(&self) -> Totals {
@@ -123,24 +148,39 @@ impl ConformanceReport {
         })
     }
 
-    /// The table people read: counts per mesh, then every case that does not agree.
+    /// Counts per row of the table: per mesh, or per group of meshes where there are too many to read.
+    fn rows(&self) -> BTreeMap<&str, Totals> {
+        let grouped = self.totals.len() > MAX_ROWS;
+        let mut rows: BTreeMap<&str, Totals> = BTreeMap::new();
+        for (mesh, totals) in &self.totals {
+            let name = if grouped { group_of(mesh) } else { mesh };
+            let row = rows.entry(name).or_default();
+            row.agree += totals.agree;
+            row.disagree += totals.disagree;
+            row.unsupported += totals.unsupported;
+        }
+        rows
+    }
+
+    /// The table people read: counts per mesh (or group of meshes), then every case that does not agree.
     #[must_use]
     pub fn table(&self) -> String {
         let mut out = String::new();
-        let width = self.totals.keys().map(String::len).max().unwrap_or(0).max(5);
+        let rows = self.rows();
+        let width = rows.keys().map(|name| name.len()).max().unwrap_or(0).max(5);
         let _ = writeln!(out, "{:width$}  {:>6}  {:>8}  {:>11}", "MESH", "AGREE", "DISAGREE", "UNSUPPORTED");
         let mut row = |name: &str, t: Totals| {
             let _ = writeln!(out, "{name:width$}  {:>6}  {:>8}  {:>11}", t.agree, t.disagree, t.unsupported);
         };
-        for (mesh, totals) in &self.totals {
-            row(mesh, *totals);
+        for (name, totals) in rows {
+            row(name, totals);
         }
         row("total", self.total());
         for (reason, count) in &self.kept_out {
             let _ = writeln!(out, "not judged: {count} ({reason})");
         }
         for case in self.cases.iter().filter(|c| c.verdict == Verdict::Disagree) {
-            let _ = writeln!(out, "\ndisagree {}", case.id);
+            let _ = writeln!(out, "\ndisagree {}", case.name());
             for d in &case.differences {
                 let predicted: Vec<String> = d.predicted.iter().map(Value::to_string).collect();
                 let _ = writeln!(
@@ -154,7 +194,7 @@ impl ConformanceReport {
         }
         for case in self.cases.iter().filter(|c| c.verdict == Verdict::Unsupported) {
             let reason = case.reason.as_deref().unwrap_or("no prediction");
-            let _ = writeln!(out, "\nunsupported {}: {reason}", case.id);
+            let _ = writeln!(out, "\nunsupported {}: {reason}", case.name());
         }
         out
     }

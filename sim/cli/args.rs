@@ -498,6 +498,8 @@ pub(crate) enum Judge {
     Admission,
     /// `yaml/`: what Kubernetes reads out of a text.
     Yaml,
+    /// Cases made from Istio's own tests; DIR is where their archive was unpacked. Only when asked for.
+    Istio,
 }
 
 /// `init`

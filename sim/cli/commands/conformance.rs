@@ -1,6 +1,7 @@
 //! `conformance`: predictions against recorded answers of a real mesh.
 
 use mesh_harness::conformance::{Selection, admission, case, dynamic, predictor, run, translation, yaml};
+use mesh_harness::istio;
 use mesh_reports::conformance::ConformanceReport;
 
 use super::output;
@@ -11,7 +12,11 @@ use crate::progress::Progress;
 /// The command.
 pub(crate) fn conformance(args: &ConformanceArgs, global: &Global) -> Exit {
     let progress = Progress::start("judging recorded answers", global);
-    let report = match judge(args) {
+    let judged = match args.judge.as_slice() {
+        [Judge::Istio] => istio_tests(args),
+        _ => judge(args).map_err(|e| e.to_string()),
+    };
+    let report = match judged {
         Ok(report) => report,
         Err(e) => {
             anstream::eprintln!("error: {e}");
@@ -32,6 +37,14 @@ pub(crate) fn conformance(args: &ConformanceArgs, global: &Global) -> Exit {
         }
     };
     printed.worst(if failed(&report, global.strict) { Exit::Failed } else { Exit::Good })
+}
+
+/// Cases made from Istio's own tests, from where their archive was unpacked.
+fn istio_tests(args: &ConformanceArgs) -> Result<ConformanceReport, String> {
+    let mut report = istio::judge_all(&args.dir)?;
+    let wanted = |name: &str, wish: &Option<String>| wish.as_ref().is_none_or(|w| w == name);
+    report.retain(|case| wanted(&case.mesh, &args.mesh) && wanted(&case.id, &args.case));
+    Ok(report)
 }
 
 fn judge(args: &ConformanceArgs) -> Result<ConformanceReport, case::CorpusError> {

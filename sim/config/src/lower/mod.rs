@@ -25,6 +25,7 @@ pub mod endpoint;
 pub mod gateway;
 pub mod hosts;
 pub mod http_connection_manager;
+pub(crate) mod http_route;
 pub mod inbound;
 pub mod ingress;
 pub mod names;
@@ -32,6 +33,7 @@ pub mod origin;
 pub mod outbound;
 pub mod regexes;
 pub mod security;
+mod server_tls;
 pub mod sidecar_scope;
 mod unsimulated;
 pub mod virtual_service;
@@ -56,6 +58,7 @@ use crate::resource::gateway::Gateway;
 use crate::resource::mesh_config::MeshOutboundTrafficMode;
 use crate::resource::meta::Object;
 use crate::resource::sidecar::Sidecar;
+use crate::resource::virtual_service::VirtualService;
 use crate::source::Span;
 use class::ProxyClass;
 pub use context::Ctx;
@@ -210,7 +213,7 @@ fn indexes(mesh: &Mesh) -> Indexes {
             &settings.default_service_export_to,
         ),
         virtual_services: virtual_service::Index::new(
-            &seen(mesh, &inventory.virtual_services),
+            &virtual_services(mesh, seen(mesh, &inventory.virtual_services)),
             &ingress::virtual_services(mesh),
             &settings.default_virtual_service_export_to,
             CLUSTER_DOMAIN,
@@ -237,6 +240,19 @@ fn indexes(mesh: &Mesh) -> Indexes {
         sidecars: seen(mesh, &inventory.sidecars),
         outbound_mode: settings.outbound_traffic_policy.mode,
     }
+}
+
+/// VirtualServices as written and those of HTTPRoutes, in conflict order.
+fn virtual_services(
+    mesh: &Mesh,
+    mut written: Vec<Arc<Object<VirtualService>>>,
+) -> Vec<Arc<Object<VirtualService>>> {
+    let made = http_route::virtual_services(&mesh.inventory, |namespace| mesh.is_discovered(namespace));
+    if !made.is_empty() {
+        written.extend(made);
+        written.sort_by(|a, b| a.meta.conflict_key().cmp(&b.meta.conflict_key()));
+    }
+    written
 }
 
 fn documents(inventory: &Inventory) -> Vec<(Span, ObjectRef)> {

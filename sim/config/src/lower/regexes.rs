@@ -27,3 +27,15 @@ impl Regexes {
         compiled
     }
 }
+
+/// Go's `regexp.QuoteMeta`.
+pub(crate) fn quote_meta(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if r"\.+*?()|[]{}^$".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}

@@ -3,6 +3,7 @@
 //! istio-networking 12).
 
 mod clusters;
+mod http_routes;
 mod listeners;
 mod routes;
 mod scopes;

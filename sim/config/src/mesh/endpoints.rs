@@ -142,7 +142,8 @@ impl Made {
     }
 }
 
-/// The EndpointSlice that a cluster would make from the selector, or the addresses given by hand.
+/// The EndpointSlice that a cluster would make from the selector with those that somebody else keeps beside it, or the
+/// addresses given by hand.
 fn kubernetes_endpoints(
     object: &Object<KubeService>,
     made: &[Arc<Made>],
@@ -154,9 +155,10 @@ fn kubernetes_endpoints(
         return Vec::new();
     }
     let Some(selector) = spec.selector.as_ref().filter(|s| !s.is_empty()) else {
-        return manual.endpoints(object, made, input);
+        return manual.endpoints(object, made, input, |_| true);
     };
     let mut out = Vec::new();
+    let by_hand = manual.endpoints(object, made, input, |address| address.added);
     for id in input.index.select(input.pods, &object.meta.namespace, selector) {
         let (Some(pod), Some(made)) = (input.pods.get(id.0 as usize), made.get(id.0 as usize)) else {
             continue;
@@ -167,10 +169,11 @@ fn kubernetes_endpoints(
             }
         }
     }
+    out.extend(by_hand);
     out
 }
 
-/// Endpoints and EndpointSlices of services without selector.
+/// Endpoints and EndpointSlices as written.
 struct Manual<'a> {
     by_service: BTreeMap<String, Vec<ManualAddress<'a>>>,
 }
@@ -179,9 +182,16 @@ struct ManualAddress<'a> {
     ip: &'a str,
     health: Health,
     pod: Option<String>,
+    /// It counts beside what a selector selects.
+    added: bool,
     ports: &'a [EndpointPort],
     origin: Span,
 }
+
+/// Who keeps an EndpointSlice.
+const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+/// The cluster's own controller.
+const SLICE_CONTROLLER: &str = "endpointslice-controller.k8s.io";
 
 impl<'a> Manual<'a> {
     fn new(input: EndpointInput<'a>) -> Self {
@@ -191,6 +201,8 @@ impl<'a> Manual<'a> {
             if object.spec.address_type == "FQDN" {
                 continue;
             }
+            // Slices of the cluster's own controller say what selectors and pods say already.
+            let added = object.meta.labels.get(MANAGED_BY).is_none_or(|by| by != SLICE_CONTROLLER);
             let list = by_service.entry(format!("{}/{service}", object.meta.namespace)).or_default();
             for endpoint in &object.spec.endpoints {
                 let health = slice_health(endpoint.conditions.as_ref());
@@ -202,6 +214,7 @@ impl<'a> Manual<'a> {
                     ip,
                     health,
                     pod: pod.map(|t| format!("{}/{}", t.namespace, t.name)),
+                    added,
                     ports: &object.spec.ports,
                     origin: endpoint.origin,
                 }));
@@ -217,6 +230,8 @@ impl<'a> Manual<'a> {
                     ip: &address.ip,
                     health,
                     pod: None,
+                    // The controller of Endpoints overwrites those of a service with a selector.
+                    added: false,
                     ports: &subset.ports,
                     origin: address.origin,
                 }));
@@ -230,9 +245,11 @@ impl<'a> Manual<'a> {
         object: &Object<KubeService>,
         made: &[Arc<Made>],
         input: EndpointInput<'_>,
+        counts: impl Fn(&ManualAddress<'_>) -> bool,
     ) -> Vec<Endpoint> {
         let mut out = Vec::new();
-        for address in self.by_service.get(&object.meta.key()).map_or(&[][..], Vec::as_slice) {
+        let written = self.by_service.get(&object.meta.key()).map_or(&[][..], Vec::as_slice);
+        for address in written.iter().filter(|address| counts(address)) {
             let id = match &address.pod {
                 Some(key) => match input.index.by_key(key) {
                     // istiod waits for a pod that a slice names.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::features::Features;
 use crate::resource::connection_pool::TcpKeepalive;
 use crate::resource::http_route::HttpRetry;
 use crate::resource::load_balancer::{LocalityLoadBalancerSetting, ZoneAwareLoadBalancerSetting};
@@ -103,6 +104,8 @@ pub struct MeshSettings {
     pub discovery_selectors: Vec<LabelSelector>,
     /// Settings of proxies.
     pub default_config: ProxyConfig,
+    /// Flags of istiod itself.
+    pub features: Features,
     /// The last layer that was given.
     pub origin: Span,
     /// What parties outside the manifests answer.
@@ -284,6 +287,7 @@ impl MeshSettings {
             service_entry_visibility: config.service_entry_visibility,
             discovery_selectors: config.discovery_selectors,
             default_config: config.default_config.unwrap_or_default(),
+            features: Features::default(),
             origin: config.origin,
         }
     }

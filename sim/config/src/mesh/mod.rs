@@ -18,6 +18,7 @@ pub mod cluster_dns;
 pub mod config_layers;
 pub mod endpoints;
 mod entry_endpoints;
+pub mod features;
 pub mod ingress;
 pub mod injection;
 pub mod locality;
@@ -120,6 +121,7 @@ impl Mesh {
         let mut settings = MeshSettings::new(layers);
         settings.outside = options.outside.clone();
         let root = settings.root_namespace.clone();
+        settings.features = features::Features::of_manifests(&inventory, &root);
         made_up::add_ingress_gateway(&mut inventory, &settings, &mut out);
         let namespaces = Namespaces::new(&inventory.namespaces, options.injection, &root);
         let discovers = |namespace: &str| namespaces.is_discovered(namespace, &settings.discovery_selectors);

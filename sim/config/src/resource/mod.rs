@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod http_match;
 pub mod http_route;
 pub mod ingress;
+pub mod kubernetes_http_route;
 pub mod load_balancer;
 pub mod mesh_config;
 pub mod meta;

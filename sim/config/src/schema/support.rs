@@ -3,6 +3,7 @@
 use super::{Class, Field, Kind, Schema, Shape, kind, kinds};
 use crate::diagnostic::{Diagnostic, Stage, codes};
 use crate::document::RawObject;
+use crate::lower::http_route;
 use crate::source::Span;
 use crate::yaml::{Node, Value};
 
@@ -31,7 +32,8 @@ impl Unmodelled {
 pub fn unmodelled(object: &RawObject) -> Vec<Unmodelled> {
     let Some(kind) = kind(object.group(), &object.kind) else { return Vec::new() };
     if kind.class == Class::Known {
-        return vec![Unmodelled { path: String::new(), span: object.name_span() }];
+        let whole = Unmodelled { path: String::new(), span: object.name_span() };
+        return if http_route::is_wholly_simulated(object) { Vec::new() } else { vec![whole] };
     }
     let mut out = Vec::new();
     fields(&object.node, &kind.fields, "", &mut out);

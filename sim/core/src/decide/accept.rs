@@ -66,11 +66,10 @@ fn find_listener(snapshot: &Snapshot, direction: TrafficDirection, conn: &Connec
     };
     match (snapshot.kind, direction) {
         (ProxyKind::Gateway, _) => at(&|_| true),
-        // 15001 hands over by original destination, whatever the listeners found are bound to
-        (ProxyKind::Sidecar, TrafficDirection::Outbound) => {
-            at(&|l| l.direction == TrafficDirection::Outbound)
-                .or_else(|| position(&|l| l.direction == TrafficDirection::Outbound && l.use_original_dst))
-        }
+        // 15001 hands over by original destination, whatever the listeners found are bound to and for: a call to port
+        // 15006 of any address ends in `virtualInbound`
+        (ProxyKind::Sidecar, TrafficDirection::Outbound) => at(&|_| true)
+            .or_else(|| position(&|l| l.direction == TrafficDirection::Outbound && l.use_original_dst)),
         // 15006 hands nothing over; only listeners that are really bound (`Sidecar` ingress with capture NONE) precede it
         (ProxyKind::Sidecar, TrafficDirection::Inbound) => {
             let inbound = |l: &Listener| l.direction == TrafficDirection::Inbound;

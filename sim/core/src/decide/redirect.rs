@@ -36,6 +36,11 @@ fn kept_host<'h>(authority: &'h str, scheme: &str, to_scheme: &str, to_port: u16
     if to_port != 0 || (default_port && scheme != to_scheme) { bare } else { authority }
 }
 
+/// A `path_redirect` without leading slash gets one [run 1.40, recorded from Istio's `route_test.go`].
+fn absolute(path: &str) -> String {
+    if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
+}
+
 fn target_path(route: &Route, redirect: &Redirect, head: &RequestHead) -> String {
     let path = path_without_query(&head.path);
     let query = if redirect.strip_query { "" } else { head.path.get(path.len()..).unwrap_or("") };
@@ -43,8 +48,8 @@ fn target_path(route: &Route, redirect: &Redirect, head: &RequestHead) -> String
         RedirectPath::Keep => path.to_owned(),
         // an empty `path_redirect` is none
         RedirectPath::Full(to) if to.is_empty() => path.to_owned(),
-        RedirectPath::Full(to) if to.contains('?') => return to.to_string(),
-        RedirectPath::Full(to) => to.to_string(),
+        RedirectPath::Full(to) if to.contains('?') => return absolute(to),
+        RedirectPath::Full(to) => absolute(to),
         RedirectPath::Prefix(to) => replace_path(&route.matcher, path, to),
         RedirectPath::Regex(regex, substitution) => regex.replace_all(path, substitution),
     };

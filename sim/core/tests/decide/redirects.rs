@@ -29,6 +29,7 @@ fn locations() {
     let rows: Vec<(RouteMatch, Redirect, &str, &str)> = vec![
         (any(), host("new.com"), "h.com/a/b?q=1", "http://new.com/a/b?q=1"),
         (any(), host("new.com"), "h.com:8080/a/?q", "http://new.com/a/?q"),
+        (any(), full("x"), "h.com/a", "http://h.com/x"),
         (any(), Redirect { port: 8443, ..host("new.com") }, "h.com/a", "http://new.com:8443/a"),
         (any(), Redirect { port: 8443, ..redirect() }, "h.com:80/a", "http://h.com:8443/a"),
         (any(), https(), "h.com:80/a", "https://h.com/a"),

@@ -71,6 +71,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         match decide::accept(&snapshot, direction, &run.identity, &connection, &mut self.trace) {
             Accept::Chain { chain, session, peer, waited_ns } => {
                 self.taint_chain(line.root, proxy, &snapshot, chain);
+                let side = side_of(&snapshot, chain.listener, side);
                 let admitted = Admitted { proxy, side, snapshot, chain, connection, peer, session };
                 if waited_ns > 0 {
                     self.queue.after(waited_ns, Event::Admitted(id, Box::new(admitted), up));
@@ -233,7 +234,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             None => {
                 let believed = self.believed_session(at);
                 self.queue.after(rest, Event::Down(id, Down::Hello(0, Box::new(Ok(believed)))));
-                self.queue.after(rest + 2 * latency, Event::Down(id, Down::Close(CloseKind::Rst)));
+                self.queue.after(rest + 2 * latency, Event::Down(id, Down::Close(CloseKind::Fin)));
             }
         }
     }
@@ -355,6 +356,12 @@ fn is_untainted(snapshot: &Snapshot, chain: ChainId) -> bool {
     snapshot.taints.is_empty()
         && snapshot.listeners.get(chain.listener.index()).is_some_and(|l| l.taints.is_empty())
         && snapshot.filter_chain(chain).is_some_and(|c| c.taints.is_empty())
+}
+
+/// A call that leaves for the port of `virtualInbound` itself is handed over to it.
+fn side_of(snapshot: &Snapshot, listener: ListenerId, side: Side) -> Side {
+    let inbound = |l: &mesh_core::ir::Listener| l.direction == TrafficDirection::Inbound;
+    if snapshot.listeners.get(listener.index()).is_some_and(inbound) { Side::Inbound } else { side }
 }
 
 /// The name of a listener.

@@ -42,6 +42,9 @@ pub struct Case {
     /// How often it was sent; absent = once.
     #[serde(default)]
     pub repeat: Option<u32>,
+    /// What the test behind the case asserts, in cases made from Istio's tests.
+    #[serde(default)]
+    pub expected: Map<String, Value>,
     /// What the client saw.
     pub observed: Map<String, Value>,
     /// What the configuration leaves to chance.

@@ -8,6 +8,7 @@ use super::*;
 fn case(observed: Value, chance: bool, repeat: Option<u32>) -> Case {
     let Value::Object(observed) = observed else { panic!("observed must be an object") };
     Case {
+        expected: serde_json::Map::new(),
         id: "t-1".into(),
         from: json!("default/web"),
         request: json!("GET http://x/"),

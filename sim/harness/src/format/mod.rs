@@ -14,6 +14,6 @@ pub mod quantity;
 pub mod request;
 pub mod scenario;
 mod shorthand;
-mod url;
+pub(crate) mod url;
 
 pub use url::Url;

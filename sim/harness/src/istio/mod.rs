@@ -10,6 +10,7 @@ pub mod integration;
 pub mod rbac;
 pub mod simulation;
 pub mod validation;
+pub mod vsroute;
 
 use std::path::Path;
 
@@ -21,7 +22,15 @@ use mesh_reports::conformance::ConformanceReport;
 /// When a file of a group cannot be read.
 pub fn judge_all(root: &Path) -> Result<ConformanceReport, String> {
     let mut report = ConformanceReport::default();
-    for group in [integration::judge, simulation::judge, analyze::judge, rbac::judge, validation::judge] {
+    let groups = [
+        integration::judge,
+        simulation::judge,
+        vsroute::judge,
+        analyze::judge,
+        rbac::judge,
+        validation::judge,
+    ];
+    for group in groups {
         report.merge(group(root)?);
     }
     Ok(report)

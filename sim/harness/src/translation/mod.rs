@@ -19,6 +19,7 @@ use mesh_core::ir::Snapshot;
 use serde_json::Value;
 
 pub use difference::Difference;
+pub(crate) use routes::route as route_as_json;
 
 /// Which resources of a proxy to compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -55,7 +55,8 @@ fn with_headers(out: Object, headers: &HeaderMutations) -> Object {
         .put("responseHeadersToAdd", add(&headers.response_add))
 }
 
-fn route(route: &Route) -> Value {
+/// One route.
+pub(crate) fn route(route: &Route) -> Value {
     let mut filters = Object::new();
     if let Some(fault_) = &route.fault {
         filters = filters.always("envoy.filters.http.fault", fault(fault_));

@@ -18,6 +18,9 @@ use crate::mesh::protocol::Protocol;
 use crate::mesh::service::{Port, Service};
 use crate::resource::tls::ServerTlsMode;
 
+/// The resources istiod made a VirtualService of.
+const PARENTS: &str = "internal.istio.io/parents";
+
 /// SNI hosts that passthrough chains of a port have taken, with their bind.
 pub(super) type TakenSni = BTreeMap<u16, BTreeMap<String, String>>;
 
@@ -53,12 +56,16 @@ fn opaque(site: &Site<'_>, server: &Server<'_>) -> Option<FilterChain> {
     let gateways = [server.gateway_name.as_str()];
     let context = L4Context { proxy: None, gateways: &gateways, port: server.port };
     let (vs, route) = bound(site, server).find_map(|vs| {
-        let route = vs.spec.tcp.iter().find(|tcp| {
+        let tcp = vs.spec.tcp.iter().find(|tcp| {
             !tcp.route.is_empty() && (tcp.match_.is_empty() || tcp.match_.iter().any(|m| context.tcp(m)))
-        })?;
-        Some((vs, route))
+        });
+        let of_tls = || {
+            let mut tls = vs.spec.tls.iter().filter(|_| is_tls_route(vs));
+            tls.find(|tls| tls.match_.iter().any(|m| context.tls(m))).map(|tls| &tls.route)
+        };
+        Some((vs, tcp.map(|tcp| &tcp.route).or_else(of_tls)?))
     })?;
-    let chain = tcp::to_destinations(site.cx, &route.route, &vs.meta, server.port, server.protocol)?;
+    let chain = tcp::to_destinations(site.cx, route, &vs.meta, server.port, server.protocol)?;
     let (network_filters, terminal) = with_policies(site, chain);
     let (tls, taints) = tls::terminate(site, server).unzip();
     let sni = server.sni_hosts();
@@ -71,6 +78,11 @@ fn opaque(site: &Site<'_>, server: &Server<'_>) -> Option<FilterChain> {
         taints: taints.unwrap_or_default(),
         origin: site.tools().origins.id(server.written.origin),
     })
+}
+
+/// A TLSRoute of the Gateway API: it has no TCP routes for servers that terminate, so its TLS routes serve them too.
+fn is_tls_route(vs: &VirtualServiceConfig) -> bool {
+    vs.meta.annotations.get(PARENTS).is_some_and(|parents| parents.starts_with("TLSRoute/"))
 }
 
 /// One chain per TLS match; an SNI that the port already has makes istiod skip the match.

@@ -136,14 +136,34 @@ struct Merging<'a> {
     tls_hosts: BTreeMap<u16, BTreeMap<String, String>>,
 }
 
-/// Merges the Gateways of a pod, oldest first. `targets` are the service ports that lead to it; services that opted out
-/// of port translation are not among them.
+/// A Gateway that a pod serves.
+#[derive(Debug, Clone)]
+pub struct Selected<'a> {
+    /// Which.
+    pub gateway: &'a Arc<Object<Gateway>>,
+    /// Service ports that lead to the pod and count for this Gateway.
+    pub targets: Vec<Target<'a>>,
+    /// It names the Services it belongs to instead of labels of pods.
+    pub by_service: bool,
+}
+
+impl Selected<'_> {
+    /// The ports a server listens on (istiod: `resolvePorts`): selected by labels the target port of the first service
+    /// port with its number, else its number; by service every such target port, and no other.
+    fn ports(&self, number: u16) -> BTreeSet<u16> {
+        let mut found = self.targets.iter().filter(|t| t.port == number).map(|t| t.target_port);
+        if self.by_service { found.collect() } else { BTreeSet::from([found.next().unwrap_or(number)]) }
+    }
+}
+
+/// Merges the Gateways of a pod, oldest first.
 #[must_use]
-pub fn merge<'a>(gateways: &[&'a Arc<Object<Gateway>>], targets: &[Target<'_>]) -> Merged<'a> {
+pub fn merge<'a>(gateways: &[Selected<'a>]) -> Merged<'a> {
     let mut merging = Merging::default();
-    for gateway in gateways {
+    for selected in gateways {
+        let gateway = selected.gateway;
         for written in &gateway.spec.servers {
-            if let Err(why) = merging.take(gateway, written, targets) {
+            if let Err(why) = merging.take(selected, written) {
                 merging.out.dropped.push(Dropped { written, gateway, why });
             }
         }
@@ -151,21 +171,28 @@ pub fn merge<'a>(gateways: &[&'a Arc<Object<Gateway>>], targets: &[Target<'_>]) 
     merging.out
 }
 
-/// The port a server listens on: the target port of the first service port with its number, else its number.
-fn resolve_port(number: u16, targets: &[Target<'_>]) -> u16 {
-    targets.iter().find(|target| target.port == number).map_or(number, |target| target.target_port)
-}
-
 impl<'a> Merging<'a> {
-    fn take(
+    fn take(&mut self, selected: &Selected<'a>, written: &'a Written) -> Result<(), String> {
+        let port = written.port.as_ref().ok_or("it has no port")?;
+        let number = u16::try_from(port.number).map_err(|_| "its port is out of range".to_owned())?;
+        let ports = selected.ports(number);
+        if ports.is_empty() {
+            return Err(format!("none of its services has port {number}"));
+        }
+        // A port that fails does not keep the server from the others.
+        let placed =
+            ports.into_iter().map(|resolved| self.take_at(selected.gateway, written, number, resolved));
+        placed.collect::<Vec<_>>().into_iter().collect()
+    }
+
+    fn take_at(
         &mut self,
         gateway: &'a Arc<Object<Gateway>>,
         written: &'a Written,
-        targets: &[Target<'_>],
+        number: u16,
+        resolved: u16,
     ) -> Result<(), String> {
         let port = written.port.as_ref().ok_or("it has no port")?;
-        let number = u16::try_from(port.number).map_err(|_| "its port is out of range".to_owned())?;
-        let resolved = resolve_port(number, targets);
         let mut server = Server {
             written,
             gateway,

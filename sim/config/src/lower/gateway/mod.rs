@@ -24,14 +24,14 @@ use mesh_core::ir::{
 };
 
 use self::l4::TakenSni;
-use self::merge::{Merged, MergedPort, Server};
+use self::merge::{Merged, MergedPort, Selected, Server};
 use crate::lower::http_connection_manager::{self, Class, Parts};
 use crate::lower::security::filters::SecurityFilters;
 use crate::lower::{Ctx, Tools, inbound};
 use crate::mesh::protocol::Protocol;
 use crate::mesh::service::Service;
 use crate::resource::gateway::Gateway;
-use crate::resource::meta::Object;
+use crate::resource::meta::{Object, ObjectMeta};
 use crate::resource::selector::is_subset;
 use crate::source::Span;
 
@@ -40,6 +40,10 @@ const INSPECTION_TIMEOUT_NS: u64 = 15_000_000_000;
 
 /// Put on a Service: its ports are not translated to target ports.
 const NO_TRANSLATION: &str = "experimental.istio.io/disable-gateway-port-translation";
+
+/// Hosts of the Services whose pods serve a Gateway; istiod sets it on the Gateways it makes of the Gateway API's.
+const GATEWAY_SERVICE: &str = "internal.istio.io/gateway-service";
+const PARENT_NAMESPACE: &str = "internal.istio.io/parent-namespace";
 
 /// One gateway pod and its policies.
 struct Site<'a> {
@@ -64,23 +68,41 @@ pub fn merged<'a>(cx: &'a Ctx<'_>) -> Merged<'a> {
         let services = indexes.services.by_host(host);
         services.is_none_or(|all| !all.values().any(|service| service.labels.contains_key(NO_TRANSLATION)))
     };
-    let mut targets = inbound::targets(cx);
-    targets.retain(|target| translated(target.host));
-    merge::merge(&selected(&indexes.gateways, cx.labels()), &targets)
+    let targets = inbound::targets(cx);
+    let select = |gateway: &'a Arc<Object<Gateway>>| {
+        let by_service = gateway.meta.annotations.get(GATEWAY_SERVICE);
+        let targets = match by_service {
+            Some(hosts) => of_services(&targets, hosts, &gateway.meta),
+            None => targets.iter().filter(|target| translated(target.host)).copied().collect(),
+        };
+        let by_service = by_service.is_some();
+        let serves =
+            if by_service { !targets.is_empty() } else { is_subset(&gateway.spec.selector, cx.labels()) };
+        serves.then_some(Selected { gateway, targets, by_service })
+    };
+    // The Gateways of any namespace, oldest first (semantics: istio-networking 7.1).
+    merge::merge(&indexes.gateways.iter().filter_map(select).collect::<Vec<_>>())
+}
+
+/// The service ports of the Services that a Gateway names, in its own namespace or that of the Gateway API's Gateway it was
+/// made of (istiod: `mergeGateways`).
+fn of_services<'t>(
+    targets: &[inbound::Target<'t>],
+    hosts: &str,
+    gateway: &ObjectMeta,
+) -> Vec<inbound::Target<'t>> {
+    let parent = gateway.annotations.get(PARENT_NAMESPACE).filter(|namespace| !namespace.is_empty());
+    let namespace = parent.unwrap_or(&gateway.namespace);
+    let named = |target: &&inbound::Target<'t>| {
+        target.namespace == namespace && hosts.split(',').any(|host| host == target.host)
+    };
+    targets.iter().filter(named).copied().collect()
 }
 
 /// Everything a gateway pod listens on.
 #[must_use]
 pub fn lower(cx: &Ctx<'_>, merged: &Merged<'_>) -> GatewayConfig {
     Site { cx, filters: SecurityFilters::new(cx) }.lower(merged)
-}
-
-/// The Gateways that select a pod, of any namespace, oldest first (semantics: istio-networking 7.1).
-fn selected<'a>(
-    gateways: &'a [Arc<Object<Gateway>>],
-    labels: &BTreeMap<String, String>,
-) -> Vec<&'a Arc<Object<Gateway>>> {
-    gateways.iter().filter(|gateway| is_subset(&gateway.spec.selector, labels)).collect()
 }
 
 impl Site<'_> {

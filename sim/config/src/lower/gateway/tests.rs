@@ -210,3 +210,39 @@ fn ingresses_of_other_classes_do_nothing() {
            spec: {controller: istio.io/ingress-controller}\n";
     assert_eq!(hosts(&gateway(&by_class), "http.8080").len(), 1);
 }
+
+#[test]
+fn a_gateway_may_name_its_service_instead_of_labels() {
+    let named = |service: &str| {
+        servers("a", &[HTTP, "{port: {number: 82, name: other, protocol: HTTP}, hosts: [a.com]}"]).replace(
+            "metadata: {name: a, namespace: default}\nspec: {selector: {istio: ingressgateway}, ",
+            &format!(
+                "metadata: {{name: a, namespace: istio-system, annotations: \
+                 {{internal.istio.io/gateway-service: {service}.istio-system.svc.cluster.local}}}}\nspec: {{"
+            ),
+        )
+    };
+    // Another Gateway, so that the gateway's pods are made up.
+    let beside = servers("b", &["{port: {number: 9000, name: tcp, protocol: TCP}, hosts: ['*']}"]);
+    let found = chains(&gateway(&(named("istio-ingressgateway") + &beside)));
+    assert_eq!(found, ["0.0.0.0_8080:  > http.8080"], "its ports only, none where the Service has none");
+    assert!(chains(&gateway(&(named("other") + &beside))).is_empty());
+}
+
+#[test]
+fn tls_routes_of_the_gateway_api_serve_servers_that_terminate() {
+    let server = "{port: {number: 443, name: tls, protocol: TLS}, hosts: [a.com], tls: {mode: SIMPLE, credentialName: c}}";
+    let routed = |annotations: &str| {
+        format!(
+            "{}\n---\napiVersion: networking.istio.io/v1\nkind: VirtualService\n\
+             metadata: {{name: v, namespace: default{annotations}}}\nspec: {{hosts: [a.com], gateways: [g], \
+             tls: [{{match: [{{port: 443, sniHosts: [a.com]}}], route: [{{destination: {{host: b, port: {{number: 1}}}}}}]}}]}}\n",
+            servers("g", &[server])
+        )
+    };
+    assert!(chains(&gateway(&routed(""))).is_empty(), "TLS routes are for passthrough");
+    assert_eq!(
+        chains(&gateway(&routed(", annotations: {internal.istio.io/parents: TLSRoute/r.default}"))),
+        ["0.0.0.0_8443: a.com > outbound|1||b.default.svc.cluster.local"]
+    );
+}

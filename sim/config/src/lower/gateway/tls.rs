@@ -1,100 +1,20 @@
-//! TLS termination of gateway servers (istiod: `BuildListenerTLSContext`; semantics: istio-networking 7.5).
+//! TLS termination of gateway servers: which settings count, and what is spoken inside (semantics: istio-networking 7.5).
 
 use mesh_core::Str;
 use mesh_core::ids::Taint;
-use mesh_core::ir::{StringMatch, StringPattern};
-use mesh_core::tls::{Certificate, CertificateSource, DownstreamTls, TrustAnchor, Validation};
+use mesh_core::tls::DownstreamTls;
 
 use super::Site;
 use super::merge::Server;
-use crate::lower::security::credentials::Authority;
+use crate::lower::server_tls;
 use crate::mesh::protocol::Protocol;
-use crate::resource::tls::{ServerTlsMode, ServerTlsSettings, TlsProtocol};
+use crate::resource::tls::ServerTlsMode;
 
 /// The termination of a server, with what of its settings is not modelled; `None` for servers that do not terminate.
 pub(super) fn terminate(site: &Site<'_>, server: &Server<'_>) -> Option<(DownstreamTls, Vec<Taint>)> {
     let tls = server.written.tls.as_ref().filter(|_| !server.is_passthrough())?;
     let mesh = tls.mode == ServerTlsMode::IstioMutual;
-    let required = matches!(tls.mode, ServerTlsMode::Mutual | ServerTlsMode::IstioMutual);
-    let asked = required || tls.mode == ServerTlsMode::OptionalMutual;
-    let hosts = server.sni_hosts();
-    let (certificate, authority) = if mesh {
-        (CertificateSource::Workload, Authority::Known(TrustAnchor::Mesh))
-    } else if let Some(credential) = credentials(tls).first() {
-        of_credential(site, tls, credential, &hosts)
-    } else {
-        of_files(tls, &hosts)
-    };
-    // A missing authority fails the handshake just as a missing certificate does.
-    let (certificate, trust) = match authority {
-        Authority::Missing(name) if asked => (CertificateSource::Missing(name), TrustAnchor::Mesh),
-        Authority::Missing(_) => (certificate, TrustAnchor::Mesh),
-        Authority::Known(trust) => (certificate, trust),
-    };
-    let unchecked = tls.insecure_skip_verify.unwrap_or(false);
-    let context = DownstreamTls {
-        certificate,
-        alpn: alpn(server, mesh),
-        require_client_certificate: required,
-        validation: asked.then(|| Validation {
-            trust: if unchecked { TrustAnchor::Unchecked } else { trust },
-            match_sans: tls
-                .subject_alt_names
-                .iter()
-                .map(|name| StringMatch::new(StringPattern::Exact(name.as_str().into())))
-                .collect(),
-        }),
-        origin: site.tools().origins.id(tls.origin),
-    };
-    Some((context, unmodelled(site, tls, asked)))
-}
-
-/// `credentialNames`, else `credentialName`.
-fn credentials(tls: &ServerTlsSettings) -> Vec<&str> {
-    if tls.credential_names.is_empty() {
-        return Some(tls.credential_name.as_str()).filter(|name| !name.is_empty()).into_iter().collect();
-    }
-    tls.credential_names.iter().map(String::as_str).collect()
-}
-
-/// The first of several credentials names the authority; which of several certificates is shown depends on the client's
-/// key types, and they are for the same hosts.
-fn of_credential(
-    site: &Site<'_>,
-    tls: &ServerTlsSettings,
-    credential: &str,
-    hosts: &[String],
-) -> (CertificateSource, Authority) {
-    let certificate =
-        site.cx.lowering.indexes.credentials.certificate(credential, site.cx.namespace(), hosts);
-    let authority = if tls.ca_cert_credential_name.is_empty() {
-        site.cx.lowering.indexes.credentials.authority(&format!("{credential}-cacert"), site.cx.namespace())
-    } else {
-        site.cx.lowering.indexes.credentials.authority(&tls.ca_cert_credential_name, site.cx.namespace())
-    };
-    (certificate, authority)
-}
-
-/// Files of the gateway's image: they are taken to exist, for the hosts of the server. Where none is named, istiod falls
-/// back to the workload's own certificate and the mesh's root.
-fn of_files(tls: &ServerTlsSettings, hosts: &[String]) -> (CertificateSource, Authority) {
-    let first = tls.tls_certificates.first().map(|pair| (&pair.server_certificate, &pair.private_key));
-    let (chain, key) = first.unwrap_or((&tls.server_certificate, &tls.private_key));
-    let certificate = if chain.is_empty() || key.is_empty() {
-        CertificateSource::Workload
-    } else {
-        CertificateSource::Known(Certificate {
-            issuer: TrustAnchor::Named(format!("file-cert:{chain}").into()),
-            sans: hosts.iter().map(|host| host.as_str().into()).collect(),
-            subject: "".into(),
-        })
-    };
-    let authority = if tls.ca_certificates.is_empty() {
-        TrustAnchor::Mesh
-    } else {
-        TrustAnchor::Named(format!("file-root:{}", tls.ca_certificates).into())
-    };
-    (certificate, Authority::Known(authority))
+    Some(server_tls::context(site.cx, tls, &server.sni_hosts(), alpn(server, mesh)))
 }
 
 /// TCP servers with the mesh's own mutual TLS exchange peer metadata.
@@ -104,23 +24,4 @@ fn alpn(server: &Server<'_>, mesh: bool) -> Vec<Str> {
         alpn.insert(0, "istio-peer-exchange".into());
     }
     alpn
-}
-
-fn unmodelled(site: &Site<'_>, tls: &ServerTlsSettings, asked: bool) -> Vec<Taint> {
-    let old = |version: TlsProtocol| matches!(version, TlsProtocol::TlsV10 | TlsProtocol::TlsV11);
-    [
-        (asked && !tls.verify_certificate_spki.is_empty(), "tls.verifyCertificateSpki"),
-        (asked && !tls.verify_certificate_hash.is_empty(), "tls.verifyCertificateHash"),
-        (asked && !tls.ca_crl.is_empty(), "tls.caCrl"),
-        (!asked && !tls.subject_alt_names.is_empty(), "tls.subjectAltNames without client certificates"),
-        (old(tls.max_protocol_version), "tls.maxProtocolVersion"),
-        (
-            !tls.cipher_suites.is_empty() && tls.max_protocol_version == TlsProtocol::TlsV12,
-            "tls.cipherSuites",
-        ),
-    ]
-    .into_iter()
-    .filter(|(given, _)| *given)
-    .map(|(_, what)| site.tools().origins.taint(what, tls.origin))
-    .collect()
 }

@@ -61,6 +61,11 @@ const fn tcp(alpn: &'static [&'static str], transport: TransportProtocol, termin
     variant(alpn, transport, false, terminates)
 }
 
+/// The one chain of a port whose TLS a Sidecar's ingress listener terminates.
+pub(super) fn own_tls(protocol: Protocol) -> Variant {
+    if protocol.is_http() { http(&[], TLS, true) } else { tcp(&[], TLS, true) }
+}
+
 /// The chains of a port in istiod's order.
 pub(super) fn variants(protocol: Protocol, mode: Mode) -> &'static [Variant] {
     if protocol.is_http() {

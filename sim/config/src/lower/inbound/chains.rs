@@ -1,7 +1,9 @@
 //! The filter chains of one port: matches, TLS termination, filters, terminal (istiod: `inboundChainForOpts`).
 
+use std::collections::BTreeMap;
+
 use mesh_core::OriginId;
-use mesh_core::ids::Str;
+use mesh_core::ids::{Str, Taint};
 use mesh_core::ir::{
     ClusterSpecifier, FilterChain, FilterChainMatch, Forward, HeaderMutations, HostRewrite, PathMatch,
     PathRewrite, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSpecifier, StringMatch,
@@ -9,11 +11,12 @@ use mesh_core::ir::{
 };
 use mesh_core::tls::{CertificateSource, DownstreamTls, TrustAnchor, Validation};
 
-use super::chain_match::{Variant, variants};
+use super::chain_match::{Variant, own_tls, variants};
 use super::site::{ChainConfig, Site};
 use crate::lower::http_connection_manager::{self, Class, Parts};
 use crate::lower::origin::OriginTable;
 use crate::lower::security::filters::SecurityFilters;
+use crate::lower::security::peer_authentication::Mode;
 use crate::lower::virtual_service::retry;
 use crate::mesh::protocol::Protocol;
 
@@ -25,7 +28,12 @@ pub(super) struct Builder<'a> {
     pub(super) filters: &'a SecurityFilters,
     /// Trust domains whose certificates are accepted.
     pub(super) trust_domains: &'a [String],
+    /// TLS of a Sidecar's ingress listeners, by port.
+    pub(super) own_tls: &'a BTreeMap<u16, OwnTls>,
 }
+
+/// A termination with what of its settings is not modelled.
+pub(super) type OwnTls = (DownstreamTls, Vec<Taint>);
 
 impl Builder<'_> {
     /// All chains of a port.
@@ -34,7 +42,11 @@ impl Builder<'_> {
         let caused_by = decision.by.map_or(config.origin, |(_, span)| span);
         let origin = self.origins.id(caused_by);
         let http_10 = http_connection_manager::accepts_http_10(self.site.config);
-        variants(config.protocol, decision.mode)
+        // Own TLS and mutual TLS exclude each other: it counts only where the latter is off.
+        let own = self.own_tls.get(&config.target_port).filter(|_| decision.mode == Mode::Disable);
+        let single = [own_tls(config.protocol)];
+        let variants = if own.is_some() { &single[..] } else { variants(config.protocol, decision.mode) };
+        variants
             .iter()
             .map(|variant| FilterChain {
                 name: config.name(variant.http).into(),
@@ -44,10 +56,13 @@ impl Builder<'_> {
                     application_protocols: variant.application_protocols(http_10),
                     ..FilterChainMatch::default()
                 },
-                tls: variant.terminates.then(|| self.mutual_tls(*variant, origin)),
+                tls: match own {
+                    Some((tls, _)) => Some(tls.clone()),
+                    None => variant.terminates.then(|| self.mutual_tls(*variant, origin)),
+                },
                 network_filters: if variant.http { Vec::new() } else { self.filters.tcp.clone() },
                 terminal: if variant.http { self.http(config) } else { self.tcp(config) },
-                taints: Vec::new(),
+                taints: own.map(|(_, taints)| taints.clone()).unwrap_or_default(),
                 origin,
             })
             .collect()

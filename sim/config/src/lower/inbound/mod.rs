@@ -12,17 +12,19 @@ mod site;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use mesh_core::OriginId;
 use mesh_core::ir::{Cluster, FilterChain, FilterChainMatch, Listener, Terminal, TrafficDirection};
 
 pub use chain_match::ALL_ISTIO;
 pub use site::{Target, targets};
 
-use self::chains::{Builder, tcp_proxy};
+use self::chains::{Builder, OwnTls, tcp_proxy};
 use self::site::{ChainConfig, Site};
-use crate::lower::Ctx;
 use crate::lower::origin::OriginTable;
 use crate::lower::security::filters::SecurityFilters;
+use crate::lower::{Ctx, server_tls};
 
 /// Where traffic to undeclared ports goes.
 pub const PASSTHROUGH_CLUSTER: &str = "InboundPassthroughCluster";
@@ -55,25 +57,35 @@ pub fn lower(cx: &Ctx<'_>) -> Inbound {
         ingress: sidecar.map(|sidecar| (&sidecar.meta, &sidecar.spec)),
         modes: &modes,
     };
-    let filters = SecurityFilters::new(cx);
-    Inbound {
-        listeners: listeners(
-            site,
-            &filters,
-            &cx.lowering.indexes.accepted_domains,
-            &cx.lowering.tools.origins,
-        ),
-        clusters: clusters::clusters(cx, site),
-    }
+    let builder = Builder {
+        site,
+        origins: &cx.lowering.tools.origins,
+        filters: &SecurityFilters::new(cx),
+        trust_domains: &cx.lowering.indexes.accepted_domains,
+        own_tls: &own_tls(cx, site),
+    };
+    Inbound { listeners: listeners(builder), clusters: clusters::clusters(cx, site) }
 }
 
-fn listeners(
-    site: Site<'_>,
-    filters: &SecurityFilters,
-    trust_domains: &[String],
-    origins: &OriginTable,
-) -> Vec<Listener> {
-    let builder = Builder { site, origins, filters, trust_domains };
+/// TLS of the Sidecar's ingress listeners, where istiod is told to honour it.
+fn own_tls(cx: &Ctx<'_>, site: Site<'_>) -> BTreeMap<u16, OwnTls> {
+    let mut out = BTreeMap::new();
+    if !site.settings.features.tls_on_sidecar_ingress {
+        return out;
+    }
+    for listener in site.ingress.iter().flat_map(|(_, sidecar)| &sidecar.ingress) {
+        if let (Some(port), Some(tls)) = (&listener.port, &listener.tls)
+            && let Ok(number) = u16::try_from(port.number)
+        {
+            let alpn = vec!["h2".into(), "http/1.1".into()];
+            out.entry(number).or_insert_with(|| server_tls::context(cx, tls, &[], alpn));
+        }
+    }
+    out
+}
+
+fn listeners(builder: Builder<'_>) -> Vec<Listener> {
+    let Builder { site, origins, .. } = builder;
     let mut chains = vec![black_hole(site)];
     chains.extend(site.passthrough().iter().flat_map(|config| builder.chains(config)));
     let mut bound = Vec::new();

@@ -22,6 +22,8 @@ const STATIC_PORTS: [u16; 2] = [15021, 15090];
 pub struct Target<'a> {
     /// FQDN of the service.
     pub host: &'a str,
+    /// Namespace of the service.
+    pub namespace: &'a str,
     /// Service port.
     pub port: u16,
     /// Its protocol.
@@ -40,6 +42,7 @@ pub fn targets<'a>(cx: &'a Ctx<'_>) -> Vec<Target<'a>> {
         let port = service.ports.get(target.port)?;
         Some(Target {
             host: &service.host,
+            namespace: &service.namespace,
             port: u16::try_from(port.number).ok()?,
             protocol: port.protocol,
             target_port: u16::try_from(target.target_port).ok()?,
@@ -111,6 +114,15 @@ impl ChainConfig {
         } else {
             format!("inbound_{};", self.name(true))
         }
+    }
+}
+
+/// What is inside once TLS is terminated (`AfterTLSTermination`).
+fn after_tls(protocol: Protocol) -> Protocol {
+    match protocol {
+        Protocol::Https => Protocol::Http,
+        Protocol::Tls => Protocol::Tcp,
+        other => other,
     }
 }
 
@@ -190,9 +202,11 @@ impl Site<'_> {
     fn of_listener(&self, meta: &ObjectMeta, listener: &IngressListener) -> Option<ChainConfig> {
         let port = listener.port.as_ref()?;
         let number = u16::try_from(port.number).ok()?;
-        let protocol = Protocol::parse(&port.protocol);
+        let written = Protocol::parse(&port.protocol);
+        let terminates = listener.tls.is_some() && self.settings.features.tls_on_sidecar_ingress;
+        let protocol = if terminates { after_tls(written) } else { written };
         let on_wildcard =
-            if listener.bind.is_empty() { protocol.is_http() } else { listener.bind == self.wildcard() };
+            if listener.bind.is_empty() { written.is_http() } else { listener.bind == self.wildcard() };
         if on_wildcard && STATIC_PORTS.contains(&number) {
             return None;
         }

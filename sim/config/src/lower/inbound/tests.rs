@@ -109,3 +109,44 @@ fn the_mesh_may_send_to_localhost_and_retry() {
     let text = format!("{:?}", snapshot.listeners.iter().find(|l| l.name.as_ref() == "virtualInbound"));
     assert!(!text.contains("reset-before-request"), "no inbound retries");
 }
+
+const OWN_TLS: &str = "
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: web, namespace: default}
+spec:
+  ingress:
+  - {port: {number: 9443, name: https, protocol: HTTPS}, defaultEndpoint: 127.0.0.1:9443,
+     tls: {mode: SIMPLE, serverCertificate: /c.pem, privateKey: /k.pem}}
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: web, namespace: default}
+spec: {selector: {matchLabels: {app: web}}, mtls: {mode: STRICT}, portLevelMtls: {9443: {mode: DISABLE}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: istiod, namespace: istio-system}
+spec: {template: {spec: {containers: [{name: discovery, env: [{name: ENABLE_TLS_ON_SIDECAR_INGRESS, value: 'FLAG'}]}]}}}
+";
+
+#[test]
+fn tls_of_a_sidecar_ingress_counts_where_istiod_is_told_so_and_mutual_tls_is_off() {
+    let on = |port: &str, snapshot: &Snapshot| -> Vec<String> {
+        chains(snapshot).into_iter().filter(|chain| chain.starts_with(port)).collect()
+    };
+    let flagged = OWN_TLS.replace("FLAG", "true");
+    let snapshot = web(&flagged, "");
+    assert_eq!(on("9443", &snapshot), ["9443 tls"]);
+    let listener = snapshot.listeners.iter().find(|l| l.name.as_ref() == "virtualInbound").expect("inbound");
+    let chain = listener.filter_chains.iter().find(|c| c.matcher.destination_port == Some(9443));
+    let chain = chain.expect("its chain");
+    assert!(matches!(chain.terminal, mesh_core::ir::Terminal::Http(_)), "inside HTTPS is HTTP");
+    assert!(!chain.tls.as_ref().expect("terminates").require_client_certificate);
+    assert_eq!(on("9443", &web(&OWN_TLS.replace("FLAG", "false"), "")), ["9443 raw"]);
+    let strict = flagged.replace("mode: DISABLE", "mode: STRICT");
+    let listener = web(&strict, "");
+    let listener = listener.listeners.iter().find(|l| l.name.as_ref() == "virtualInbound").expect("inbound");
+    let chain = listener.filter_chains.iter().find(|c| c.matcher.destination_port == Some(9443));
+    assert!(chain.and_then(|c| c.tls.as_ref()).is_some_and(|tls| tls.require_client_certificate));
+}

@@ -41,7 +41,7 @@ fn envoy_filters_taint_the_proxies_they_patch() {
 fn routes_attached_to_services_taint_their_virtual_hosts() {
     let route = raw(
         "gateway.networking.k8s.io/v1",
-        "HTTPRoute",
+        "GRPCRoute",
         "default",
         "{parentRefs: [{kind: Service, group: '', name: web}]}",
     );

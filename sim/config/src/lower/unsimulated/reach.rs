@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::document::RawObject;
-use crate::lower::Ctx;
 use crate::lower::virtual_service::labels_subset;
+use crate::lower::{Ctx, http_route};
 use crate::mesh::registry::service_host;
 use crate::mesh::service::{Registry, Service};
 use crate::yaml::Node;
@@ -86,6 +86,9 @@ fn gateway_api(cx: &Ctx<'_>, object: &RawObject, kind: &str) -> Reach {
         "Gateway" => {
             let addresses = object.node.path("spec/addresses").map(Node::sequence).unwrap_or_default();
             Reach::proxy_if(!cx.is_sidecar() && !addresses.is_empty())
+        }
+        "HTTPRoute" if http_route::is_simulated(object) => {
+            Reach::proxy_if(!cx.is_sidecar() && http_route::has_gateway_parent(object))
         }
         kind if kind.ends_with("Route") => {
             let hosts = references(object, "spec/parentRefs");

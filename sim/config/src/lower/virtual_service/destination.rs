@@ -12,6 +12,7 @@ use super::headers;
 use super::http::{DestinationService, RouteContext};
 use super::retry::{self, nanos};
 use super::{RouteSemantics, VirtualServiceConfig};
+use crate::lower::regexes::quote_meta;
 use crate::resource::http_route::{Destination, HttpRewrite, HttpRoute, HttpRouteDestination};
 use crate::resource::load_balancer::ConsistentHashLb;
 
@@ -160,18 +161,6 @@ fn path_rewrite(
         }
         (uri, _) => PathRewrite::Prefix(uri.into()),
     }
-}
-
-/// Go's `regexp.QuoteMeta`.
-fn quote_meta(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if r"\.+*?()|[]{}^$".contains(c) {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
 }
 
 /// Absent percentages mirror everything, an explicit 0 nothing.

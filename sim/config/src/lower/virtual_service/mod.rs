@@ -88,7 +88,7 @@ impl Index {
         for (object, mut spec) in roots {
             spec.http = with_delegates(spec.http, &object.meta.namespace, &delegates);
             let exports = export_set(&spec.export_to, default_export_to, &object.meta.namespace);
-            index.file(object.meta.clone(), spec, RouteSemantics::VirtualService, &exports);
+            index.file(object.meta.clone(), spec, semantics_of(&object.meta), &exports);
         }
         index
     }
@@ -137,6 +137,15 @@ impl Index {
                 *pool < 2 || (vs.semantics == RouteSemantics::GatewayApi && vs.meta.namespace == namespace)
             });
         own.into_iter().chain(others).map(|(_, vs)| vs).collect()
+    }
+}
+
+/// istiod marks the VirtualServices it makes of other resources, and believes the mark (`UseGatewaySemantics`).
+fn semantics_of(meta: &ObjectMeta) -> RouteSemantics {
+    match meta.annotations.get("internal.istio.io/route-semantics").map(String::as_str) {
+        Some("gateway") => RouteSemantics::GatewayApi,
+        Some("ingress") => RouteSemantics::Ingress,
+        _ => RouteSemantics::VirtualService,
     }
 }
 

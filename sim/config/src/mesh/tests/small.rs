@@ -465,3 +465,26 @@ fn a_large_mesh_is_made_quickly_and_completely() {
     assert!(mesh.services.iter().all(|s| mesh.endpoints.of(s).len() == 3));
     assert!(mesh.proxies.iter().all(|p| p.targets.len() == 1));
 }
+
+#[test]
+fn slices_by_hand_count_beside_a_selector() {
+    let slice = |name: &str, ip: &str, by: &str| {
+        format!(
+            "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: {name}, namespace: default, labels: \
+             {{kubernetes.io/service-name: s{by}}}}}\naddressType: IPv4\nendpoints: [{{addresses: [{ip}]}}]\n\
+             ports: [{{name: p, port: 9000}}]\n"
+        )
+    };
+    let text = deployment("d", 1, "app: a", "containers: [{name: c}]")
+        + &service("name: s", "selector: {app: a}, ports: [{name: p, port: 80}]")
+        + &slice("own", "1.2.3.4", "")
+        + &slice(
+            "made",
+            "5.6.7.8",
+            ", endpointslice.kubernetes.io/managed-by: endpointslice-controller.k8s.io",
+        );
+    let mesh = mesh(&text);
+    let found = mesh.endpoints.of(only(&mesh, "s.default.svc.cluster.local"));
+    let addresses: Vec<_> = found.iter().map(|e| (e.address.as_str(), e.port)).collect();
+    assert_eq!(addresses, [("10.244.0.1", 80), ("1.2.3.4", 9000)]);
+}
