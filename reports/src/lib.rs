@@ -27,4 +27,5 @@ pub mod metrics;
 pub mod mutation;
 pub mod outcome;
 pub mod render;
+pub mod replay;
 pub mod run;

@@ -186,6 +186,8 @@ pub(crate) enum Command {
     /// Outcome tables in files: write new ones, review changed ones; `test` compares them.
     #[command(after_help = SNAPSHOT_HELP, args_conflicts_with_subcommands = true)]
     Snapshot(SnapshotArgs),
+    /// Past requests, from access logs, against proposed manifests: which would end differently.
+    Replay(ReplayArgs),
     /// The service graph of a mesh or of a run.
     Graph(GraphArgs),
     /// Judge predictions against recorded answers of a real mesh.
@@ -500,6 +502,19 @@ pub(crate) enum Judge {
     Yaml,
     /// Cases made from Istio's own tests; DIR is where their archive was unpacked. Only when asked for.
     Istio,
+}
+
+/// `replay`
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Access logs in Istio's default text or JSON format; `-` is stdin (`kubectl logs --prefix … | mesh-sim replay -`).
+    #[arg(required = true, value_name = "LOG")]
+    pub(crate) logs: Vec<String>,
+    #[command(flatten)]
+    pub(crate) manifests: Manifests,
+    /// The proxy whose log it is, for lines without a prefix that names it: `NS/WORKLOAD` or `gateway:NS/NAME`.
+    #[arg(long, value_name = "CLIENT")]
+    pub(crate) from: Option<String>,
 }
 
 /// `init`

@@ -12,6 +12,7 @@ mod docs;
 mod dynamic;
 mod gates;
 mod matrix;
+mod replay;
 mod testing;
 mod tidy;
 mod walkthroughs;

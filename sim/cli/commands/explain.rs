@@ -29,7 +29,7 @@ pub(crate) fn explain(args: &ExplainArgs, global: &Global) -> Exit {
         );
         return Exit::Usage;
     }
-    let client = match args.from.as_deref().map(|from| client(from, args)) {
+    let client = match args.from.as_deref().map(|from| client(from, args.source_ip.as_deref())) {
         Some(Ok(client)) => Some(client),
         Some(Err(why)) => {
             anstream::eprintln!("error: --from: {why}");
@@ -140,9 +140,9 @@ fn show(explanation: &Explanation, global: &Global) -> Exit {
 }
 
 /// `NS/WORKLOAD`, `gateway:NS/NAME`, `pod:NS[/SERVICEACCOUNT]`, `pod+sidecar:…`.
-fn client(text: &str, args: &ExplainArgs) -> Result<Client, String> {
+pub(super) fn client(text: &str, source_ip: Option<&str>) -> Result<Client, String> {
     if let Some(gateway) = text.strip_prefix("gateway:") {
-        let source_ip = match args.source_ip.as_deref().map(str::parse) {
+        let source_ip = match source_ip.map(str::parse) {
             Some(Ok(ip)) => Some(ip),
             Some(Err(_)) => return Err("--source-ip is no IP address".to_owned()),
             None => None,

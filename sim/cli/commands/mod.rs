@@ -12,6 +12,7 @@ mod inputs;
 mod lint;
 mod matrix;
 mod output;
+mod replay;
 mod run;
 mod schema;
 mod snapshot;
@@ -36,6 +37,7 @@ pub(crate) fn dispatch(cli: &Cli) -> Exit {
         Command::Matrix(args) => matrix::matrix(args, global),
         Command::Diff(args) => diff::diff(args, global),
         Command::Snapshot(args) => snapshot::snapshot(args, global),
+        Command::Replay(args) => replay::replay(args, global),
         Command::Graph(args) => graph::graph(args, global),
         Command::Completions { shell } => completions::completions(*shell),
         Command::Man => completions::man(),

@@ -34,6 +34,7 @@ pub mod outcome;
 pub mod plan;
 pub mod policy;
 pub mod predict;
+pub mod replay;
 pub mod report;
 pub mod scenario;
 pub mod snapshot;
