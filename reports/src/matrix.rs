@@ -329,4 +329,6 @@ pub struct Exemption {
     pub manifest: Manifest,
     /// Calls it keeps working beyond those asked for: `caller -> target`.
     pub also_admits: Vec<String>,
+    /// Calls that get through without it and not with it; the document is then no good as it is.
+    pub also_breaks: Vec<String>,
 }

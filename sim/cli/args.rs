@@ -144,6 +144,9 @@ pub(crate) struct Manifests {
     /// Namespace of objects that state none.
     #[arg(short, long, default_value = "default", value_name = "NS")]
     pub(crate) namespace: String,
+    /// A file with the keys that a jwksUri (or an issuer) serves: signatures are checked against it.
+    #[arg(long, value_name = "URL=FILE")]
+    pub(crate) jwks: Vec<String>,
     /// A MeshConfig file (Istio's field names).
     #[arg(long, value_name = "FILE")]
     pub(crate) mesh_config: Option<PathBuf>,
@@ -359,6 +362,13 @@ pub(crate) struct MatrixArgs {
     /// Path that HTTP ports are asked for; gateways ask for what their routes match.
     #[arg(long, default_value = "/", value_name = "PATH")]
     pub(crate) path: String,
+    /// Ask again after a change: `strict` or `default-deny`, with `=mesh` (the default), `=ns/NAMESPACE` or
+    /// `=NAMESPACE/WORKLOAD`. Lists who breaks, why, and YAML that keeps them working; ends with 1 when somebody breaks.
+    #[arg(long, value_name = "CHANGE[=SCOPE]")]
+    pub(crate) what_if: Option<String>,
+    /// Only the calls that the scenario or policy file given with -f makes (traffic, and what applications call).
+    #[arg(long)]
+    pub(crate) calls: bool,
     /// Ask pods by their addresses too, as scrapers do: such calls bypass what sidecars know of services.
     #[arg(long)]
     pub(crate) pod_ips: bool,

@@ -1,7 +1,8 @@
 //! The pages of `docs/`: every document in them is a file, every command is run, in a directory like a reader's.
 //!
 //! `yaml` blocks that begin with `apiVersion: mesh-sim.dev` become `policies/NAME.yaml` or `scenarios/NAME.yaml`; the
-//! lines of `sh` blocks are commands that must end with 0. Other blocks (`text`) are only read.
+//! lines of `sh` blocks are commands that must end with 0. Other blocks (`text`) are only read; `console` blocks show what
+//! is printed, and `matrix` runs them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -97,7 +98,11 @@ fn every_example_works() {
     let mut commands = 0;
     for page in &pages {
         for (language, text) in read(page) {
-            assert!(["yaml", "sh", "text"].contains(&language.as_str()), "{}: `{language}`", page.display());
+            assert!(
+                ["yaml", "sh", "text", "console"].contains(&language.as_str()),
+                "{}: `{language}`",
+                page.display()
+            );
             for line in text.lines().filter(|_| language == "sh") {
                 run(&dir, &page.display().to_string(), line);
                 commands += 1;

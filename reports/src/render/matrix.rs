@@ -244,7 +244,7 @@ pub fn matrix_csv(report: &MatrixReport) -> String {
     line(&head) + &flat(report).iter().map(|row| line(row)).collect::<String>()
 }
 
-fn csv_field(text: &str) -> String {
+pub(super) fn csv_field(text: &str) -> String {
     if text.contains(['"', ',', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {

@@ -20,3 +20,4 @@ pub mod style;
 pub mod svg;
 pub mod tap;
 pub mod tests;
+pub mod what_if;

@@ -110,6 +110,7 @@ fn mesh(args: &DiffArgs, side: &str, global: &Global) -> Result<LoadedMesh, Exit
         filename: vec![side.to_owned()],
         recursive: true,
         namespace: args.namespace.clone(),
+        jwks: Vec::new(),
         mesh_config: None,
     };
     let read = inputs::read(&manifests, &[]);

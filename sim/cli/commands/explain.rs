@@ -15,7 +15,6 @@ use mesh_reports::explain::Explanation;
 
 use super::{dump, inputs, output};
 use crate::args::{ExplainArgs, Global, Output};
-use crate::diagnostics;
 use crate::exit::Exit;
 
 /// The command.
@@ -37,16 +36,11 @@ pub(crate) fn explain(args: &ExplainArgs, global: &Global) -> Exit {
         }
         None => None,
     };
-    let read = inputs::read(&args.manifests, &[]);
-    let mut input = MeshInput { namespace: args.manifests.namespace.clone(), ..MeshInput::default() };
-    if let Some(client) = &client {
-        input.note_client(client);
-    }
-    let mesh = LoadedMesh::of_objects(read.sources, read.objects, &input, read.diagnostics);
-    diagnostics::show(&mesh.sources, &inputs::suppressed(mesh.diagnostics.clone(), global), global);
-    if mesh.has_errors() {
-        return Exit::Input;
-    }
+    let prepare = |input: &mut MeshInput| client.iter().for_each(|client| input.note_client(client));
+    let mesh = match inputs::mesh(&args.manifests, "explain", prepare, global) {
+        Ok(mesh) => mesh,
+        Err(exit) => return exit,
+    };
     if let (Some(proxy), Some(what)) = (&args.proxy, args.dump) {
         return dump::dump(&mesh, proxy, what, global);
     }

@@ -1,13 +1,11 @@
 //! `graph`: the service graph of a mesh, or of a scenario's run with rates on its edges.
 
-use mesh_harness::loaded::{LoadedMesh, MeshInput};
 use mesh_harness::report::static_graph;
 use mesh_reports::graph::ServiceGraph;
 use mesh_reports::render::{graph_text, svg};
 
 use super::{inputs, output, run};
 use crate::args::{Global, GraphArgs, Output};
-use crate::diagnostics;
 use crate::exit::Exit;
 
 /// The command.
@@ -58,9 +56,5 @@ fn of_manifests(args: &GraphArgs, global: &Global) -> Result<ServiceGraph, Exit>
         anstream::eprintln!("error: graph needs a scenario, or manifests with -f");
         return Err(Exit::Usage);
     }
-    let read = inputs::read(&args.manifests, &[]);
-    let input = MeshInput { namespace: args.manifests.namespace.clone(), ..MeshInput::default() };
-    let mesh = LoadedMesh::of_objects(read.sources, read.objects, &input, read.diagnostics);
-    diagnostics::show(&mesh.sources, &inputs::suppressed(mesh.diagnostics.clone(), global), global);
-    if mesh.has_errors() { Err(Exit::Input) } else { Ok(static_graph(&mesh)) }
+    inputs::mesh(&args.manifests, "graph", |_| (), global).map(|mesh| static_graph(&mesh))
 }

@@ -8,6 +8,7 @@ use mesh_config::input::{Expand, expand};
 use mesh_config::load;
 use mesh_config::source::Sources;
 use mesh_harness::document::{TestDocument, is_ours, read_file};
+use mesh_harness::format::mesh::MeshWords;
 use mesh_harness::loaded::{LoadedMesh, MeshInput};
 
 use super::git;
@@ -52,6 +53,16 @@ pub(crate) fn mesh(
     prepare: impl FnOnce(&mut MeshInput),
     global: &Global,
 ) -> Result<LoadedMesh, Exit> {
+    mesh_and_document(manifests, command, prepare, global).map(|(mesh, _)| mesh)
+}
+
+/// The same, with the scenario or policy test that names the mesh, if one does.
+pub(crate) fn mesh_and_document(
+    manifests: &Manifests,
+    command: &str,
+    prepare: impl FnOnce(&mut MeshInput),
+    global: &Global,
+) -> Result<(LoadedMesh, Option<TestDocument>), Exit> {
     if manifests.filename.is_empty() {
         anstream::eprintln!(
             "error: {command} needs manifests: mesh-sim {command} -f k8s/, or -f scenario.yaml"
@@ -62,6 +73,7 @@ pub(crate) fn mesh(
     let (documents, plain): (Vec<_>, Vec<_>) =
         manifests.filename.iter().cloned().partition(|f| is_test_file(f));
     let (mut sources, mut objects, mut problems) = (Sources::default(), Vec::new(), Vec::new());
+    let mut found_document = None;
     for file in &documents {
         let path = Path::new(file);
         let read = read_file(path, &[]);
@@ -69,7 +81,8 @@ pub(crate) fn mesh(
             diagnostics::show(&read.sources, &read.diagnostics, global);
             return Err(Exit::Input);
         }
-        let Some(words) = read.documents.into_iter().next().map(TestDocument::mesh) else { continue };
+        let Some(document) = read.documents.into_iter().next() else { continue };
+        let words = document.mesh().clone();
         if documents.len() > 1 {
             anstream::eprintln!(
                 "error: {command} takes one scenario or policy file, not {}",
@@ -84,7 +97,10 @@ pub(crate) fn mesh(
         objects.extend(more);
         problems.extend(found);
         input.words = words;
+        found_document = Some(document);
+        input.read_key_sets(path.parent().unwrap_or(Path::new("")), &mut problems);
     }
+    given(manifests, &mut input, &mut sources, &mut problems)?;
     let mut stdin = std::io::stdin();
     let how = Expand { base: None, recursive: manifests.recursive, stdin: Some(&mut stdin) };
     let (files, found) = expand(&plain, how);
@@ -96,7 +112,33 @@ pub(crate) fn mesh(
     prepare(&mut input);
     let mesh = LoadedMesh::of_objects(sources, objects, &input, problems);
     diagnostics::show(&mesh.sources, &suppressed(mesh.diagnostics.clone(), global), global);
-    if mesh.has_errors() { Err(Exit::Input) } else { Ok(mesh) }
+    if mesh.has_errors() { Err(Exit::Input) } else { Ok((mesh, found_document)) }
+}
+
+/// What options give beside manifests: `--mesh-config` and `--jwks`.
+pub(crate) fn given(
+    manifests: &Manifests,
+    input: &mut MeshInput,
+    sources: &mut Sources,
+    problems: &mut Vec<Diagnostic>,
+) -> Result<(), Exit> {
+    if let Some(path) = &manifests.mesh_config
+        && let Err(why) = input.read_mesh_config(sources, path)
+    {
+        anstream::eprintln!("error: --mesh-config: {why}");
+        return Err(Exit::Input);
+    }
+    for option in &manifests.jwks {
+        let Some((url, file)) = option.rsplit_once('=') else {
+            anstream::eprintln!("error: `--jwks {option}` needs the form URL=FILE");
+            return Err(Exit::Usage);
+        };
+        let words = MeshWords { jwks: [(url.to_owned(), file.to_owned())].into(), ..MeshWords::default() };
+        let mut given = MeshInput { words, ..MeshInput::default() };
+        given.read_key_sets(Path::new(""), problems);
+        input.words.jwks.append(&mut given.words.jwks);
+    }
+    Ok(())
 }
 
 /// A scenario or policy test, as opposed to manifests.

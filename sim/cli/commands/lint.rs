@@ -4,6 +4,7 @@ use mesh_config::diagnostic::{Severity, codes};
 use mesh_config::source::Sources;
 use mesh_harness::findings::{findings, rules};
 use mesh_harness::lint as checks;
+use mesh_harness::loaded::MeshInput;
 use mesh_reports::checks::TestReport;
 use mesh_reports::findings::{Finding, Level};
 use mesh_reports::render::{github, gitlab, html, junit, markdown, sarif, tap};
@@ -40,10 +41,13 @@ pub(crate) fn lint(args: &LintArgs, global: &Global) -> Exit {
     if form.is_none() && !matches!(wanted, Output::Table | Output::Wide) {
         return output::no_such_format("lint", global, &FORMS);
     }
-    let read = inputs::read(&args.manifests, &args.paths);
+    let mut read = inputs::read(&args.manifests, &args.paths);
+    let mut input = MeshInput { namespace: args.manifests.namespace.clone(), ..MeshInput::default() };
+    if let Err(exit) = inputs::given(&args.manifests, &mut input, &mut read.sources, &mut read.diagnostics) {
+        return exit;
+    }
     let nothing = read.objects.is_empty() && read.diagnostics.is_empty();
-    let (sources, found) =
-        checks::lint(read.sources, read.objects, read.diagnostics, &args.manifests.namespace);
+    let (sources, found) = checks::lint(read.sources, read.objects, read.diagnostics, &input);
     let found = inputs::suppressed(found, global);
     let failing = if args.fail_on == FailOn::Warn || global.strict { Level::Warning } else { Level::Error };
     let shown = Found { findings: findings(&sources, &found), sources: &sources, failing };

@@ -1,15 +1,18 @@
 //! `matrix`: every caller against every service port; with `--what-if`, who breaks and what keeps them working.
 
 use mesh_harness::loaded::LoadedMesh;
+use mesh_harness::matrix::callers::invite;
+use mesh_harness::matrix::known::known_calls;
+use mesh_harness::matrix::what_if::{WhatIf, what_if};
 use mesh_harness::matrix::{MatrixOptions, answer, questions};
-use mesh_reports::matrix::MatrixReport;
-use mesh_reports::render::matrix as render;
+use mesh_reports::matrix::{MatrixReport, WhatIfReport};
+use mesh_reports::render::{matrix as render, what_if as render_what_if};
 
 use super::{inputs, output};
 use crate::args::{Global, MatrixArgs, Output};
 use crate::exit::Exit;
 
-const REPORTS: [&str; 6] = ["json", "yaml", "csv", "html", "markdown", "table"];
+const REPORTS: [&str; 7] = ["json", "yaml", "csv", "html", "markdown", "table", "exemptions"];
 
 /// The command.
 pub(crate) fn matrix(args: &MatrixArgs, global: &Global) -> Exit {
@@ -17,12 +20,30 @@ pub(crate) fn matrix(args: &MatrixArgs, global: &Global) -> Exit {
         Ok(targets) => targets,
         Err(exit) => return exit,
     };
-    let mesh = match inputs::mesh(&args.manifests, "matrix", mesh_harness::matrix::callers::invite, global) {
-        Ok(mesh) => mesh,
+    let what = match args.what_if.as_deref().map(WhatIf::parse) {
+        Some(Ok(what)) => Some(what),
+        Some(Err(why)) => {
+            anstream::eprintln!("error: --what-if: {why}");
+            return Exit::Usage;
+        }
+        None => None,
+    };
+    let (mesh, document) = match inputs::mesh_and_document(&args.manifests, "matrix", invite, global) {
+        Ok(found) => found,
         Err(exit) => return exit,
     };
-    let options = options(args, global);
-    matrix_of(&mesh, &options, &targets, global)
+    let mut options = options(args, global);
+    if args.calls {
+        let Some(document) = &document else {
+            anstream::eprintln!("error: --calls needs a scenario or policy file: -f scenarios/shop.yaml");
+            return Exit::Usage;
+        };
+        options.calls = Some(known_calls(document));
+    }
+    match what {
+        Some(what) => changed(&mesh, &options, &what, &targets, global),
+        None => matrix_of(&mesh, &options, &targets, global),
+    }
 }
 
 fn options(args: &MatrixArgs, global: &Global) -> MatrixOptions {
@@ -31,6 +52,7 @@ fn options(args: &MatrixArgs, global: &Global) -> MatrixOptions {
         path: if args.path.starts_with('/') { args.path.clone() } else { format!("/{}", args.path) },
         from: args.from.clone(),
         to: args.to.clone(),
+        calls: None,
         pod_ips: args.pod_ips,
         threads: global.threads.unwrap_or(0),
     }
@@ -48,49 +70,77 @@ fn matrix_of(
         return Exit::Nothing;
     }
     let report = answer(mesh, &asked, options.threads);
-    let text = |format: Output| -> Option<String> {
-        Some(match format {
-            Output::Table => render::matrix_table(&report),
-            Output::Wide => render::matrix_wide(&report),
-            Output::Json => output::json(&report),
-            Output::Yaml => output::yaml(&report),
-            Output::Markdown => render::matrix_markdown(&report),
-            Output::Csv => render::matrix_csv(&report),
-            Output::Html => render::matrix_html(&report),
-            _ => return None,
-        })
-    };
-    let mut exit = Exit::Good;
-    for target in targets {
-        if let Some(text) = format(&target.kind).and_then(text) {
-            exit = exit.worst(output::file(&target.path, &text));
+    let text = |kind: &str| matrix_text(&report, kind);
+    let unknown = global.strict && report.totals().unknown > 0;
+    shown(text, targets, global).worst(if unknown { Exit::Failed } else { Exit::Good })
+}
+
+fn matrix_text(report: &MatrixReport, kind: &str) -> Option<String> {
+    Some(match kind {
+        "table" => render::matrix_table(report),
+        "wide" => render::matrix_wide(report),
+        "json" => output::json(report),
+        "yaml" => output::yaml(report),
+        "markdown" => render::matrix_markdown(report),
+        "csv" => render::matrix_csv(report),
+        "html" => render::matrix_html(report),
+        _ => return None,
+    })
+}
+
+fn changed(
+    mesh: &LoadedMesh,
+    options: &MatrixOptions,
+    what: &WhatIf,
+    targets: &[output::ReportTarget],
+    global: &Global,
+) -> Exit {
+    let report = match what_if(mesh, options, what) {
+        Ok(report) => report,
+        Err(why) => {
+            anstream::eprintln!("error: --what-if: {why}");
+            return Exit::Usage;
         }
+    };
+    if report.questions == 0 {
+        anstream::eprintln!("error: no caller and service port are left to ask");
+        return Exit::Nothing;
     }
-    let wanted = global.output.unwrap_or(Output::Table);
-    let Some(text) = text(wanted) else {
+    let verdict = if report.failed(global.strict) { Exit::Failed } else { Exit::Good };
+    shown(|kind| what_if_text(&report, kind), targets, global).worst(verdict)
+}
+
+fn what_if_text(report: &WhatIfReport, kind: &str) -> Option<String> {
+    Some(match kind {
+        "table" | "wide" => render_what_if::what_if_table(report),
+        "json" => output::json(report),
+        "yaml" => output::yaml(report),
+        "markdown" => render_what_if::what_if_markdown(report),
+        "csv" => render_what_if::what_if_csv(report),
+        "html" => render_what_if::what_if_html(report),
+        "exemptions" => render_what_if::what_if_manifests(report),
+        _ => return None,
+    })
+}
+
+/// The reports asked for, then the one document on stdout.
+fn shown(text: impl Fn(&str) -> Option<String>, targets: &[output::ReportTarget], global: &Global) -> Exit {
+    let wanted = global.output.unwrap_or(Output::Table).name();
+    let Some(document) = text(wanted) else {
         anstream::eprintln!(
-            "error: matrix has no output {}; it has table, wide, json, yaml, markdown, csv, html",
-            wanted.name()
+            "error: matrix has no output {wanted}; it has table, wide, json, yaml, markdown, csv, html"
         );
         return Exit::Usage;
     };
-    exit.worst(output::stdout(&text)).worst(verdict(&report, global))
-}
-
-/// What is unknown fails under `--strict`.
-fn verdict(report: &MatrixReport, global: &Global) -> Exit {
-    if global.strict && report.totals().unknown > 0 { Exit::Failed } else { Exit::Good }
-}
-
-/// The format of a `--report KIND`.
-pub(super) fn format(kind: &str) -> Option<Output> {
-    Some(match kind {
-        "table" => Output::Table,
-        "json" => Output::Json,
-        "yaml" => Output::Yaml,
-        "csv" => Output::Csv,
-        "html" => Output::Html,
-        "markdown" => Output::Markdown,
-        _ => return None,
-    })
+    let mut exit = Exit::Good;
+    for target in targets {
+        match text(&target.kind) {
+            Some(report) => exit = exit.worst(output::file(&target.path, &report)),
+            None => {
+                anstream::eprintln!("error: there are no {} without --what-if", target.kind);
+                exit = exit.worst(Exit::Usage);
+            }
+        }
+    }
+    exit.worst(output::stdout(&document))
 }

@@ -4,6 +4,7 @@
 //! `document` (objects) -> `decode` (typed fields). Knows no time and no load.
 
 pub mod analysis;
+pub mod check;
 pub mod decode;
 pub mod diagnostic;
 pub mod document;

@@ -82,10 +82,10 @@ pub enum TestDocument {
 impl TestDocument {
     /// The mesh under test.
     #[must_use]
-    pub fn mesh(self) -> MeshWords {
+    pub fn mesh(&self) -> &MeshWords {
         match self {
-            TestDocument::Scenario(document) => document.spec.mesh,
-            TestDocument::Policy(document) => document.spec.mesh,
+            TestDocument::Scenario(document) => &document.spec.mesh,
+            TestDocument::Policy(document) => &document.spec.mesh,
         }
     }
 }

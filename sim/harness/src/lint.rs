@@ -1,7 +1,8 @@
 //! Static findings about a set of manifests: admission first, then what the mesh as a whole would silently not do.
 
 use mesh_config::analysis::analyze;
-use mesh_config::diagnostic::{Diagnostic, Severity};
+use mesh_config::check;
+use mesh_config::diagnostic::{Code, Diagnostic, Severity, codes};
 use mesh_config::document::RawObject;
 use mesh_config::load;
 use mesh_config::source::Sources;
@@ -14,21 +15,36 @@ pub fn lint(
     sources: Sources,
     objects: Vec<RawObject>,
     reading: Vec<Diagnostic>,
-    namespace: &str,
+    input: &MeshInput,
 ) -> (Sources, Vec<Diagnostic>) {
     let mut found = reading;
     found.extend(load::admission(&objects));
     let refused: Vec<_> =
         found.iter().filter(|d| d.severity == Severity::Error).filter_map(|d| d.object.clone()).collect();
     let admitted = objects.into_iter().filter(|o| !refused.contains(&o.reference())).collect();
-    let input = MeshInput { namespace: namespace.to_owned(), ..MeshInput::default() };
-    let mesh = LoadedMesh::of_objects(sources, admitted, &input, Vec::new());
+    let mesh = LoadedMesh::of_objects(sources, admitted, input, Vec::new());
     for diagnostic in mesh.diagnostics {
         if !found.contains(&diagnostic) {
             found.push(diagnostic);
         }
     }
-    found.extend(analyze(&mesh.lowering.mesh));
+    let security = check::security(&mesh.lowering);
+    found.extend(analyze(&mesh.lowering.mesh).into_iter().filter(|d| !said_better(d, &security)));
+    found.extend(security);
     found.sort_by_key(|d| d.labels.first().map(|l| (l.span.file, l.span.start)));
     (mesh.sources, found)
 }
+
+/// istioctl's finding, where a security check says the same with what was probably meant.
+fn said_better(finding: &Diagnostic, security: &[Diagnostic]) -> bool {
+    let twins: &[Code] = match finding.code {
+        codes::POLICY_SELECTS_NOTHING => &[codes::POLICY_FOR_NOBODY, codes::ENFORCED_NOWHERE],
+        codes::UNKNOWN_NAMESPACE => &[codes::NO_SUCH_NAMESPACE],
+        _ => return false,
+    };
+    security.iter().any(|d| twins.contains(&d.code) && d.object == finding.object)
+}
+
+#[cfg(test)]
+#[path = "lint/tests.rs"]
+mod tests;

@@ -1,5 +1,6 @@
 //! A mesh that was read, modelled, lowered and turned into the engine's world, with everything needed to explain it.
 
+mod given;
 mod places;
 
 use std::collections::BTreeMap;
@@ -30,7 +31,7 @@ use crate::world;
 pub const PROFILES: [&str; 1] = ["istio-1.32"];
 
 /// Instead of a JWKS document: istiod cannot fetch it.
-const UNREACHABLE: &str = "unreachable";
+pub(crate) const UNREACHABLE: &str = "unreachable";
 
 /// Namespace of objects that state none.
 pub const DEFAULT_NAMESPACE: &str = "default";
@@ -89,7 +90,9 @@ impl LoadedMesh {
         let (objects, problems) = read_into(&mut sources, files);
         diagnostics.extend(problems);
         diagnostics.extend(admission(&objects));
-        LoadedMesh::of_objects(sources, objects, input, diagnostics)
+        let mut input = input.clone();
+        input.read_key_sets(base, &mut diagnostics);
+        LoadedMesh::of_objects(sources, objects, &input, diagnostics)
     }
 
     /// Builds the mesh of objects that were read already.

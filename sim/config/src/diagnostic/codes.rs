@@ -81,6 +81,45 @@ codes! {
     POD_NOT_SIMULATED = "MS0207", "pods are not simulated",
         "The workload makes pods only at times (CronJob) or not at all; none of them exists in the prediction.";
 
+    ALLOWS_NOTHING = "MS0321", "policy allows nothing",
+        "An ALLOW policy without rules allows nothing: its workloads deny what no other ALLOW policy admits. To allow everything write `rules: [{}]`.";
+    ALTERNATIVES = "MS0322", "rule opens what another policy guards",
+        "ALLOW policies are alternatives: what one lets in, no other keeps out. Conditions that belong together stand in one rule; what must never pass is denied.";
+    PRINCIPAL_NEVER_MATCHES = "MS0323", "identity that nobody has",
+        "Peer identities read `TRUSTDOMAIN/ns/NAMESPACE/sa/SERVICEACCOUNT` without `spiffe://`, request principals `ISSUER/SUBJECT`. Anything else matches nobody: an ALLOW rule lets nobody in, a DENY rule keeps nobody out.";
+    NOBODY_HAS_IDENTITY = "MS0324", "no pod runs under this service account",
+        "The namespace is in the manifests, but none of its pods has this service account.";
+    NO_SUCH_NAMESPACE = "MS0325", "namespace is not in the manifests",
+        "A policy names a namespace that has no pod and no Namespace object here.";
+    PATH_NEVER_MATCHES = "MS0326", "path that no request has",
+        "Paths begin with `/` and are compared without query and fragment.";
+    STAR_IS_LITERAL = "MS0327", "star that is no wildcard",
+        "One star at the beginning or the end of a value is a wildcard; any other is compared as a character. Paths may use `{*}` and `{**}`.";
+    METHOD_NEVER_MATCHES = "MS0328", "method that no request has",
+        "Methods are compared as written, and HTTP's are upper-case.";
+    HOST_NEVER_MATCHES = "MS0329", "host that no request has",
+        "`hosts` are compared with the Host header: a name, perhaps with a port.";
+    HOST_WITHOUT_PORT = "MS0330", "host without port",
+        "Clients that use another port than the scheme's write it into the Host header, which then does not match.";
+    OTHER_SPELLINGS = "MS0331", "exact path is not all spellings",
+        "`/admin` is neither `/admin/` nor `/admin/x` nor `//admin`; what is exempted or denied by an exact path is reached by others.";
+    HTTP_ON_TCP = "MS0332", "HTTP attributes on TCP ports",
+        "On TCP ports an ALLOW rule with HTTP attributes does not exist, and of a DENY rule they vanish, so that it denies more.";
+    NOT_A_POD_PORT = "MS0333", "port that no pod listens on",
+        "Security policies compare the port of the pod (`targetPort`), not that of the Service.";
+    POLICY_FOR_NOBODY = "MS0334", "policy for nobody",
+        "No pod of the policy's namespace has these labels. Only AuthorizationPolicies and RequestAuthentications of the root namespace select pods of others.";
+    ENFORCED_NOWHERE = "MS0335", "nobody enforces the policy",
+        "Security policies are enforced by the proxy of the server; pods without one, and sidecars where a policy is for waypoints, ignore it.";
+    TOKEN_NOT_REQUIRED = "MS0336", "tokens are not required",
+        "A RequestAuthentication refuses bad tokens and lets requests without any through; requiring one is an AuthorizationPolicy's job.";
+    DEAD_PEER_AUTHENTICATION = "MS0337", "PeerAuthentication without effect",
+        "Of several PeerAuthentications for the same scope only the oldest counts, and with a selector in the root namespace none does.";
+    SERVER_DROPPED = "MS0338", "Gateway server left out",
+        "istiod leaves out servers that collide with older ones on the same gateway pods.";
+    IDENTITY_NOT_REQUIRED = "MS0339", "plaintext callers have no identity",
+        "Where plaintext is accepted, callers without sidecar match no positive identity and every negative one: a DENY rule does not stop them, an ALLOW rule with exclusions admits them.";
+
     NOT_MODELLED = "MS0401", "not modelled",
         "The field exists in Istio but mesh-sim does not simulate it; predictions it may influence are `unknown`.";
 

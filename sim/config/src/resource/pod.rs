@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::scalar::IntOrString;
 use crate::source::Span;
 
 /// `spec` of a Pod.
@@ -49,9 +50,48 @@ pub struct Container {
     pub env: Vec<EnvVar>,
     /// Arguments.
     pub args: Vec<String>,
+    /// Whether the container must be restarted.
+    pub liveness_probe: Option<Probe>,
+    /// Whether the pod gets traffic.
+    pub readiness_probe: Option<Probe>,
+    /// Whether the container has started.
+    pub startup_probe: Option<Probe>,
     /// Place in the YAML.
     #[serde(rename = "@origin", default)]
     pub origin: Span,
+}
+
+/// What the kubelet asks, of which one is given.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Probe {
+    /// A GET.
+    pub http_get: Option<HttpGet>,
+    /// A call of the gRPC health service.
+    pub grpc: Option<GrpcProbe>,
+    /// Place in the YAML.
+    #[serde(rename = "@origin", default)]
+    pub origin: Span,
+}
+
+/// `httpGet` of a probe.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HttpGet {
+    /// Path; empty is `/`.
+    pub path: String,
+    /// Port of the container, by number or name.
+    pub port: Option<IntOrString>,
+    /// `HTTP` (default) or `HTTPS`.
+    pub scheme: String,
+}
+
+/// `grpc` of a probe.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GrpcProbe {
+    /// Port of the container.
+    pub port: u32,
 }
 
 /// One declared port.

@@ -115,7 +115,9 @@ impl Findings {
             (&schema.shape, &node.value),
             (Shape::Bool | Shape::Integer | Shape::Int32 | Shape::Number, Value::String(_))
         );
+        let stray = matches!(node.value, Value::Null) && path.ends_with(']');
         let help = match (unquoted, quoted) {
+            _ if stray => Some("a `-` with nothing behind it: take it away, or write the item".to_owned()),
             (true, _) => Some("YAML reads this as a number or boolean: put it in quotes".to_owned()),
             (_, true) => Some("remove quotes and units: this field takes a bare value".to_owned()),
             _ => None,

@@ -23,7 +23,7 @@ pub struct MeshWords {
     pub addresses: AddressWords,
     /// What external authorizers answer, by the name of their provider: `allow`, `deny` or `error`.
     pub authorizers: BTreeMap<String, Authorizer>,
-    /// JWKS documents by the URI istiod fetches them from; `unreachable` where it cannot, `*` for every other URI.
+    /// JWKS documents, or files with them relative to this one, by the URI istiod fetches them from; `unreachable` where it cannot, `*` for every other URI.
     pub jwks: BTreeMap<String, String>,
 }
 

@@ -7,7 +7,10 @@
 pub mod callers;
 mod cell;
 mod gateways;
+pub mod known;
+mod probes;
 pub mod targets;
+pub mod what_if;
 
 #[cfg(test)]
 mod tests;
@@ -21,8 +24,9 @@ use crate::format::request::Request;
 use crate::loaded::LoadedMesh;
 use crate::plan::behavior::Behaviors;
 use crate::plan::traffic::client_request;
-use crate::predict::predict;
+use crate::predict::{Prediction, predict};
 use callers::Caller;
+use known::{KnownCall, is_known};
 use targets::Target;
 
 /// What is asked, and of whom.
@@ -36,6 +40,8 @@ pub struct MatrixOptions {
     pub from: Vec<String>,
     /// Only targets whose host, short name or `ns/name` fits one of these; empty = all.
     pub to: Vec<String>,
+    /// Only these calls, and those of pods that no manifest has; `None` = everybody asks everybody.
+    pub calls: Option<Vec<KnownCall>>,
     /// Pods are asked by their addresses too.
     pub pod_ips: bool,
     /// Threads; 0 = as many as there are cores. The answer does not depend on it.
@@ -49,6 +55,7 @@ impl Default for MatrixOptions {
             path: "/".to_owned(),
             from: Vec::new(),
             to: Vec::new(),
+            calls: None,
             pod_ips: false,
             threads: 0,
         }
@@ -94,7 +101,7 @@ impl Questions {
 #[must_use]
 pub fn questions(mesh: &LoadedMesh, options: &MatrixOptions) -> Questions {
     let mut callers = callers::callers(mesh);
-    let (targets, mut skipped) = targets::targets(mesh, options);
+    let (mut targets, mut skipped) = targets::targets(mesh, options);
     let mut asks = Vec::new();
     for caller in 0..callers.len() {
         for (target, asked) in targets.iter().enumerate() {
@@ -104,6 +111,7 @@ pub fn questions(mesh: &LoadedMesh, options: &MatrixOptions) -> Questions {
     let (behind, more, remarks) = gateways::gateways(mesh, &targets, options, callers.len());
     callers.extend(behind);
     asks.extend(more);
+    probes::add(mesh, options, &mut callers, &mut targets, &mut asks);
     skipped.extend(remarks);
     skipped.sort();
     skipped.dedup();
@@ -114,6 +122,15 @@ pub fn questions(mesh: &LoadedMesh, options: &MatrixOptions) -> Questions {
             .is_some_and(|t| fits(&options.to, &[&t.host, &t.key, &t.shown.short, &t.shown.name]))
     };
     asks.retain(wanted);
+    if let Some(calls) = &options.calls {
+        asks.retain(|ask| {
+            let (Some(caller), Some(target)) = (callers.get(ask.caller), targets.get(ask.target)) else {
+                return false;
+            };
+            let kept = matches!(caller.shown.kind, CallerKind::Stranger | CallerKind::Kubelet);
+            kept || is_known(mesh, calls, caller, target)
+        });
+    }
     Questions { callers, targets, skipped, asks, asked: format!("{} {}", options.method, options.path) }
 }
 
@@ -176,14 +193,34 @@ pub fn answer(mesh: &LoadedMesh, questions: &Questions, threads: usize) -> Matri
     report(questions, cell::best(cells))
 }
 
-fn one(mesh: &LoadedMesh, questions: &Questions, ask: &Ask) -> MatrixCell {
-    let Some(caller) = questions.callers.get(ask.caller) else { return MatrixCell::default() };
+/// Every outcome of a question.
+fn ask(mesh: &LoadedMesh, questions: &Questions, ask: &Ask) -> Result<Vec<Prediction>, String> {
+    let caller = questions.callers.get(ask.caller).ok_or("there is no such caller")?;
+    let lowered = client_request(&ask.request, &caller.sender, &mesh.directory)?;
+    predict(mesh, &caller.sender, &lowered, &Behaviors::default(), false)
+}
+
+/// The outcomes behind a cell, asked again of another version of the mesh.
+fn outcomes_of(mesh: &LoadedMesh, questions: &Questions, cell: &MatrixCell) -> Vec<Prediction> {
+    let same = |a: &&Ask| {
+        questions.callers.get(a.caller).is_some_and(|c| c.shown.name == cell.caller)
+            && questions.targets.get(a.target).is_some_and(|t| t.shown.name == cell.target)
+            && told(a) == cell.request
+    };
+    let found = questions.asks.iter().find(same);
+    found.and_then(|a| ask(mesh, questions, a).ok()).unwrap_or_default()
+}
+
+/// `GET http://reviews:9080/`
+fn told(ask: &Ask) -> String {
     let words = &ask.request.words;
     let method = words.method.as_deref().map(|m| format!("{m} ")).unwrap_or_default();
-    let request = format!("{method}{}", words.url.as_deref().unwrap_or_default());
-    let predictions = client_request(&ask.request, &caller.sender, &mesh.directory)
-        .and_then(|lowered| predict(mesh, &caller.sender, &lowered, &Behaviors::default(), false));
-    match predictions {
+    format!("{method}{}", words.url.as_deref().unwrap_or_default())
+}
+
+fn one(mesh: &LoadedMesh, questions: &Questions, question: &Ask) -> MatrixCell {
+    let request = told(question);
+    match ask(mesh, questions, question) {
         Ok(predictions) => cell::cell(mesh, &predictions, request),
         Err(why) => MatrixCell {
             verdict: CellVerdict::Unknown,

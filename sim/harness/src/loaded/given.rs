@@ -1,0 +1,42 @@
+//! What is given beside manifests, in files of its own: MeshConfig and key sets.
+
+use std::path::Path;
+
+use mesh_config::diagnostic::{Diagnostic, Stage, codes};
+use mesh_config::source::{Sources, Span};
+
+use super::{MeshInput, UNREACHABLE};
+use crate::conformance::predictor::mesh_config;
+use crate::tokens::is_jwks;
+
+impl MeshInput {
+    /// Reads the key sets of `mesh.jwks` that stand in files, relative to `base`: values that are neither `unreachable` nor
+    /// a document.
+    pub fn read_key_sets(&mut self, base: &Path, out: &mut Vec<Diagnostic>) {
+        for (url, keys) in &mut self.words.jwks {
+            if keys == UNREACHABLE || keys.trim_start().starts_with('{') {
+                continue;
+            }
+            let path = base.join(&keys);
+            let problem = match std::fs::read_to_string(&path) {
+                Ok(text) if is_jwks(&text) => {
+                    *keys = text;
+                    continue;
+                }
+                Ok(_) => format!("{} is no key set: `{{\"keys\": […]}}` is expected", path.display()),
+                Err(why) => format!("cannot read {}: {why}", path.display()),
+            };
+            let message = format!("keys of `{url}`: {problem}");
+            out.push(Diagnostic::error(codes::UNREADABLE, Stage::Parse, Span::NONE, message));
+        }
+    }
+
+    /// Reads a file with the fields of MeshConfig (no manifest); it replaces `words.config`.
+    ///
+    /// # Errors
+    /// A message for people, with the place.
+    pub fn read_mesh_config(&mut self, sources: &mut Sources, path: &Path) -> Result<(), String> {
+        self.words.config = Some(mesh_config(sources, path)?);
+        Ok(())
+    }
+}
