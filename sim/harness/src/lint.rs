@@ -8,6 +8,7 @@ use mesh_config::load;
 use mesh_config::source::Sources;
 
 use crate::loaded::{LoadedMesh, MeshInput};
+use crate::space::shadows;
 
 /// Everything found, in order of file and line; errors of admission stop the rest for their object only.
 #[must_use]
@@ -23,14 +24,17 @@ pub fn lint(
         found.iter().filter(|d| d.severity == Severity::Error).filter_map(|d| d.object.clone()).collect();
     let admitted = objects.into_iter().filter(|o| !refused.contains(&o.reference())).collect();
     let mesh = LoadedMesh::of_objects(sources, admitted, input, Vec::new());
-    for diagnostic in mesh.diagnostics {
-        if !found.contains(&diagnostic) {
-            found.push(diagnostic);
+    for diagnostic in &mesh.diagnostics {
+        if !found.contains(diagnostic) {
+            found.push(diagnostic.clone());
         }
     }
     let security = check::security(&mesh.lowering);
     found.extend(analyze(&mesh.lowering.mesh).into_iter().filter(|d| !said_better(d, &security)));
     found.extend(security);
+    // What istiod's own analysis says already is not said again.
+    let said: Vec<_> = found.iter().flat_map(|d| &d.labels).map(|l| l.span).collect();
+    found.extend(shadows(&mesh).into_iter().filter(|d| !said.contains(&d.span())));
     found.sort_by_key(|d| d.labels.first().map(|l| (l.span.file, l.span.start)));
     (mesh.sources, found)
 }

@@ -119,6 +119,14 @@ codes! {
         "istiod leaves out servers that collide with older ones on the same gateway pods.";
     IDENTITY_NOT_REQUIRED = "MS0339", "plaintext callers have no identity",
         "Where plaintext is accepted, callers without sidecar match no positive identity and every negative one: a DENY rule does not stop them, an ALLOW rule with exclusions admits them.";
+    SHADOWED_ROUTE = "MS0301", "route is never used",
+        "Whatever request this route takes, an earlier route of the same host takes first, on every proxy that has both.";
+    IMPOSSIBLE_ROUTE = "MS0302", "route matches nothing",
+        "No request satisfies all conditions of the match: a path without leading slash, or conditions that exclude each other.";
+    SHADOWED_RULE = "MS0303", "policy rule changes nothing",
+        "Whatever this rule matches, another rule of the same action matches too, or a DENY rule refuses first, at every workload it is for.";
+    IMPOSSIBLE_RULE = "MS0304", "policy rule matches nothing",
+        "No request from anybody satisfies all conditions of the rule: a principal in the wrong form, a path without leading slash, or conditions that exclude each other.";
 
     NOT_MODELLED = "MS0401", "not modelled",
         "The field exists in Istio but mesh-sim does not simulate it; predictions it may influence are `unknown`.";

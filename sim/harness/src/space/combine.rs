@@ -13,7 +13,7 @@ use mesh_core::ir::{
 use mesh_core::matching::{header_matches, query_matches};
 use mesh_core::request::Headers;
 
-use super::predicates::{Known, Predicates, Rewrite, Rule, Test, inside};
+use super::predicates::{Hashed, Known, Predicates, Rewrite, Rule, Test, inside};
 use super::texts::{Alphabet, Pattern, of_path, of_string, of_template, telling_apart};
 use super::tokens::{Token, readable, tokens};
 use crate::plan::traffic::OUTSIDE;
@@ -60,6 +60,23 @@ impl Part {
             Part::Header(_, values) | Part::Query(_, values) => values.len(),
             Part::Token(values) => values.len(),
             Part::Source(values) => values.len(),
+        }
+    }
+
+    /// Whether it is a header, and which one or which parameter.
+    fn name(&self) -> Option<(bool, &str)> {
+        match self {
+            Part::Header(name, _) => Some((true, name)),
+            Part::Query(name, _) => Some((false, name)),
+            Part::Token(_) | Part::Source(_) => None,
+        }
+    }
+
+    /// Equal headers with equal values.
+    fn same(&self, other: &Part) -> bool {
+        match (self, other) {
+            (Part::Header(a, x), Part::Header(b, y)) => a == b && x == y,
+            _ => false,
         }
     }
 
@@ -359,22 +376,23 @@ fn parts(
             .collect();
         parts.push(Part::Header((*name).to_owned(), values));
     }
-    for (header, name) in rules.iter().flat_map(|r| &r.hashed) {
-        let values = vec![None, Some("x".to_owned())];
-        let known = parts.iter().any(|p| match p {
-            Part::Header(n, _) => *header && n == name,
-            Part::Query(n, _) => !header && n == name,
-            _ => false,
-        });
-        if !known {
-            parts.push(if *header {
-                Part::Header(name.clone(), values)
-            } else {
-                Part::Query(name.clone(), values)
-            });
+    parts.extend(queries(&tests, gaps));
+    for hashed in rules.iter().flat_map(|r| &r.hashed) {
+        let with = |value: &str| vec![None, Some(value.to_owned())];
+        let part = match hashed {
+            Hashed::Header(name, value) => Part::Header(name.clone(), with(value)),
+            Hashed::Query(name) => Part::Query(name.clone(), with("x")),
+        };
+        match parts.iter().find(|p| p.name() == part.name()) {
+            None => parts.push(part),
+            // Values that conditions tell apart are there, and one is as good as another.
+            Some(_) if part.name() != Some((true, "cookie")) => {}
+            Some(known) if known.same(&part) => {}
+            Some(_) => {
+                gaps.push("cookies that choose a host are not told apart from those in conditions".to_owned())
+            }
         }
     }
-    parts.extend(queries(&tests, gaps));
     parts.extend(origins(rules, method));
     let claims: Vec<&MetadataMatcher> = tests
         .iter()

@@ -12,6 +12,7 @@ mod clients;
 mod combine;
 mod ending;
 mod predicates;
+mod shadows;
 mod targets;
 mod texts;
 mod tokens;
@@ -29,6 +30,7 @@ pub(crate) use class::quoted;
 pub use class::{Class, command};
 pub use clients::{ClientClass, Plane, all_populated, populated, strangers};
 pub use ending::{Ending, Endings};
+pub use shadows::shadows;
 pub use tokens::shorthand;
 
 use crate::format::client::{Client, WorkloadRef};
@@ -245,7 +247,7 @@ impl Making<'_> {
             self.gaps(gaps);
             let hosts = variants.iter().flat_map(|(_, p)| p.virtual_hosts.clone()).collect::<Vec<_>>();
             let mut seen = BTreeSet::from([(classify(&refs, ":authority", Some(&own)), hosts)]);
-            for host in spellings(&own).into_iter().chain(texts) {
+            for host in spellings(&own).into_iter().chain(texts).filter(|h| !h.is_empty()) {
                 let there = self.gather(senders, target, &host);
                 if seen.insert((classify(&refs, ":authority", Some(&host)), there.virtual_hosts.clone())) {
                     variants.push((Some(host), there));

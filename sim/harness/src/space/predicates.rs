@@ -11,8 +11,9 @@ use mesh_core::OriginId;
 use mesh_core::ir::{
     ClusterSpecifier, EndpointAddress, FilterChain, Forward, HashPolicy, HeaderMatcher, HostRewrite,
     HttpConnectionManager, HttpFilter, JwtProvider, Listener, MetadataMatcher, NetworkFilter, PathMatch,
-    PathRewrite, Permission, Principal, ProxyKind, QueryMatcher, Rbac, RbacRules, Route, RouteAction,
-    RouteConfiguration, RouteSpecifier, Snapshot, StringMatch, Terminal, TrafficDirection,
+    PathRewrite, Permission, Principal, ProxyKind, QueryMatcher, Rbac, RbacPolicy, RbacRules, Route,
+    RouteAction, RouteConfiguration, RouteMatch, RouteSpecifier, Snapshot, StringMatch, Terminal,
+    TrafficDirection,
 };
 use mesh_core::matching::find_virtual_host;
 use mesh_engine::world::{PodId, World};
@@ -41,7 +42,11 @@ pub(super) enum Test {
     Direct(IpNet),
     /// Address of the original client.
     Remote(IpNet),
-    /// Settled by who calls what: identities, ports, server names of the mesh.
+    /// The peer's verified identity: settled by who calls.
+    Principal(StringMatch),
+    /// Port of the server: settled by where to.
+    Port(u16),
+    /// Settled likewise: addresses of servers, server names of the mesh.
     Settled,
 }
 
@@ -62,10 +67,25 @@ pub(super) struct Rule {
     pub(super) when: Expr,
     /// Proxies before this one may have rewritten the path.
     pub(super) behind: bool,
-    /// Headers (`true`) and parameters whose value chooses the host: only their presence makes classes.
-    pub(super) hashed: Vec<(bool, String)>,
+    /// Whose value chooses the host: only their presence makes classes.
+    pub(super) hashed: Vec<Hashed>,
     /// A CORS policy looks at preflights.
     pub(super) cors: Vec<StringMatch>,
+}
+
+/// Part of a request that chooses the host.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Hashed {
+    /// A header, with a value to send.
+    Header(String, String),
+    /// A query parameter.
+    Query(String),
+}
+
+impl Hashed {
+    fn header(name: &str, value: &str) -> Hashed {
+        Hashed::Header(name.to_owned(), value.to_owned())
+    }
 }
 
 /// What one route does to paths.
@@ -344,29 +364,26 @@ impl<'a> Walk<'a> {
 
     fn rules(&mut self, rules: Option<&RbacRules>, behind: bool) {
         for policy in rules.iter().flat_map(|r| &r.policies) {
-            let permissions = Expr::Any(policy.permissions.iter().map(permission).collect());
-            let principals = Expr::Any(policy.principals.iter().map(principal).collect());
-            let when = Expr::All(vec![permissions, principals]);
-            self.out.rule(Rule { when, behind, hashed: Vec::new(), cors: Vec::new() });
+            self.out.rule(Rule {
+                when: Expr::of_policy(policy),
+                behind,
+                hashed: Vec::new(),
+                cors: Vec::new(),
+            });
             self.out.gaps.extend(policy.taints.iter().map(|t| (t.what.to_string(), t.origin)));
         }
     }
 
     fn route(&mut self, route: &Route, behind: bool) {
         let matcher = &route.matcher;
-        let mut all = vec![Expr::Test(Test::Path(matcher.path.clone(), matcher.case_sensitive))];
-        all.extend(matcher.headers.iter().map(|h| Expr::Test(Test::Header(h.clone()))));
-        all.extend(matcher.query.iter().map(|q| Expr::Test(Test::Query(q.clone()))));
-        all.extend(matcher.metadata.iter().map(|m| Expr::Test(Test::Claim(m.clone()))));
         let mut hashed = Vec::new();
         if let RouteAction::Forward(forward) = &route.action {
             for policy in &forward.hash_policy {
                 match policy {
-                    HashPolicy::Header(name) => hashed.push((true, name.to_string())),
-                    HashPolicy::QueryParameter(name) => hashed.push((false, name.to_string())),
+                    HashPolicy::Header(name) => hashed.push(Hashed::header(name, "x")),
+                    HashPolicy::QueryParameter(name) => hashed.push(Hashed::Query(name.to_string())),
                     HashPolicy::Cookie { name, .. } => {
-                        let what = format!("the cookie `{name}` chooses the host: only requests without it");
-                        self.out.gaps.push((what, route.action_origin));
+                        hashed.push(Hashed::header("cookie", &format!("{name}=x")));
                     }
                     HashPolicy::SourceIp => {}
                 }
@@ -387,7 +404,7 @@ impl<'a> Walk<'a> {
             }
         }
         let cors = route.cors.as_ref().map(|c| c.allow_origins.clone()).unwrap_or_default();
-        self.out.rule(Rule { when: Expr::All(all), behind, hashed, cors });
+        self.out.rule(Rule { when: Expr::of_route(matcher), behind, hashed, cors });
     }
 }
 
@@ -420,9 +437,8 @@ fn permission(p: &Permission) -> Expr {
         Permission::UrlPath(text) => Expr::Test(Test::UrlPath(text.clone())),
         Permission::UriTemplate(template) => Expr::Test(Test::Template(template.clone())),
         Permission::Metadata(matcher) => Expr::Test(Test::Claim(matcher.clone())),
-        Permission::DestinationPort(_)
-        | Permission::DestinationIp(_)
-        | Permission::RequestedServerName(_) => Expr::Test(Test::Settled),
+        Permission::DestinationPort(port) => Expr::Test(Test::Port(*port)),
+        Permission::DestinationIp(_) | Permission::RequestedServerName(_) => Expr::Test(Test::Settled),
     }
 }
 
@@ -436,7 +452,7 @@ fn principal(p: &Principal) -> Expr {
         Principal::Metadata(matcher) => Expr::Test(Test::Claim(matcher.clone())),
         Principal::DirectRemoteIp(net) => Expr::Test(Test::Direct(*net)),
         Principal::RemoteIp(net) => Expr::Test(Test::Remote(*net)),
-        Principal::Authenticated(_) => Expr::Test(Test::Settled),
+        Principal::Authenticated(name) => Expr::Test(Test::Principal(name.clone())),
     }
 }
 
@@ -449,6 +465,33 @@ pub(super) struct Known<'a> {
 }
 
 impl Expr {
+    /// The conditions of a route.
+    pub(super) fn of_route(matcher: &RouteMatch) -> Expr {
+        let mut all = vec![Expr::Test(Test::Path(matcher.path.clone(), matcher.case_sensitive))];
+        all.extend(matcher.headers.iter().map(|h| Expr::Test(Test::Header(h.clone()))));
+        all.extend(matcher.query.iter().map(|q| Expr::Test(Test::Query(q.clone()))));
+        all.extend(matcher.metadata.iter().map(|m| Expr::Test(Test::Claim(m.clone()))));
+        Expr::All(all)
+    }
+
+    /// The conditions of one rule of a policy.
+    pub(super) fn of_policy(policy: &RbacPolicy) -> Expr {
+        let permissions = Expr::Any(policy.permissions.iter().map(permission).collect());
+        let principals = Expr::Any(policy.principals.iter().map(principal).collect());
+        Expr::All(vec![permissions, principals])
+    }
+
+    /// Whether the condition holds when every test's answer is known.
+    pub(super) fn holds(&self, test: &dyn Fn(&Test) -> bool) -> bool {
+        match self {
+            Expr::Always => true,
+            Expr::All(all) => all.iter().all(|e| e.holds(test)),
+            Expr::Any(any) => any.iter().any(|e| e.holds(test)),
+            Expr::Not(not) => !not.holds(test),
+            Expr::Test(one) => test(one),
+        }
+    }
+
     /// Whether the condition holds, as far as path and method settle it.
     pub(super) fn settled(&self, known: &Known<'_>) -> Option<bool> {
         match self {

@@ -183,3 +183,74 @@ spec: {rules: [{from: [{source: {requestPrincipals: ['https://idp/*']}}], when: 
     assert!(!admins.is_empty() && admins.iter().all(|k| k.contains("\"role\":\"admin\"")), "{web:#?}");
     assert!(with(401) >= 2 && with(403) >= 2, "{web:#?}");
 }
+
+fn dead(rules: &str) -> Vec<(&'static str, String, usize)> {
+    let (mesh, _) = small(rules);
+    let mut all: Vec<(&'static str, String, usize)> = shadows(&mesh)
+        .iter()
+        .map(|d| {
+            (
+                d.code.0,
+                mesh.sources.text(d.span().file)[d.span().start as usize..].chars().take(24).collect(),
+                d.labels.len(),
+            )
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn dead_routes_are_found_with_what_takes_their_requests() {
+    let route = "route: [{destination: {host: db}}]";
+    let found = dead(&format!(
+        "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: db, namespace: b}}
+spec:
+  hosts: [db]
+  http:
+  - match: [{{uri: {{prefix: /a}}, headers: {{h: {{exact: one}}}}}}]
+    {route}
+  - match: [{{uri: {{prefix: /a}}, withoutHeaders: {{h: {{exact: one}}}}}}]
+    {route}
+  - match: [{{uri: {{exact: /a/c}}, method: {{exact: GET}}}}]
+    {route}
+  - match: [{{uri: {{exact: nowhere}}}}]
+    {route}
+  - match: [{{queryParams: {{e: {{exact: ''}}}}}}]
+    {route}
+  - {route}
+"
+    ));
+    let codes: Vec<(&str, usize)> = found.iter().map(|(code, _, labels)| (*code, *labels)).collect();
+    // `/a/c` is taken by the first two together; `nowhere` begins with no slash.
+    assert_eq!(codes, [("MS0301", 3), ("MS0302", 1)], "{found:?}");
+    assert!(found[0].1.contains("/a/c") && found[1].1.contains("nowhere"), "{found:?}");
+}
+
+#[test]
+fn dead_rules_are_found_with_what_covers_them() {
+    let found = dead(
+        "apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: allow, namespace: b}
+spec:
+  rules:
+  - to: [{operation: {methods: [GET]}}]
+  - to: [{operation: {methods: [GET], paths: [/x*]}}]
+  - to: [{operation: {methods: [POST], paths: [/secret]}}]
+  - from: [{source: {principals: [a/web]}}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: deny, namespace: b}
+spec: {action: DENY, rules: [{to: [{operation: {paths: [/secret]}}]}]}
+",
+    );
+    let codes: Vec<&str> = found.iter().map(|(code, ..)| *code).collect();
+    assert_eq!(codes, ["MS0303", "MS0303", "MS0304"], "{found:?}");
+    let nothing = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: none, namespace: b}\nspec: {}\n";
+    assert_eq!(dead(nothing), [], "a policy without rules is meant so");
+    assert!(found.iter().any(|(c, text, _)| *c == "MS0304" && text.contains("from")), "{found:?}");
+}

@@ -153,7 +153,8 @@ pub(super) fn readable(matchers: &[&StringMatch], made: Vec<String>) -> Vec<Stri
         matchers.iter().filter_map(word).filter(|w| !w.is_empty()).chain(["other".to_owned()]).collect();
     let class = |text: &str| matchers.iter().map(|m| string_matches(m, text)).collect::<Vec<bool>>();
     let mut seen = std::collections::BTreeSet::new();
-    words.into_iter().chain(made).filter(|text| seen.insert(class(text))).collect()
+    // An empty value comes last: only where a condition sees the difference.
+    words.into_iter().chain(made).chain([String::new()]).filter(|text| seen.insert(class(text))).collect()
 }
 
 fn with_claim(spec: &JwtSpec, path: &[String], value: Option<&str>) -> JwtSpec {
