@@ -22,8 +22,12 @@ fn root() -> PathBuf {
 
 fn ten_seconds(file: &Path) -> usize {
     let read = read_file(file, &[]);
-    let options =
-        RunOptions { seed: None, duration_ns: Some(10_000_000_000), replications: Some(1), threads: 1 };
+    let options = RunOptions {
+        duration_ns: Some(10_000_000_000),
+        replications: Some(1),
+        threads: 1,
+        ..RunOptions::default()
+    };
     let mut runs = 0;
     for document in read.documents {
         if let TestDocument::Scenario(scenario) = document {

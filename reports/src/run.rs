@@ -47,6 +47,10 @@ pub struct RunReport {
     pub flags: Vec<Count>,
     /// Retry totals.
     pub retries: RetrySummary,
+    /// Closed-form shares and means beside the sampled ones, where chance has a part in them.
+    pub compared: Vec<Compared>,
+    /// The tolerance that [`Compared::runs_needed`] is about (shares absolute, means relative).
+    pub tolerance: f64,
     /// What overflowed where.
     pub overflows: Vec<Overflow>,
     /// The service graph with rates.
@@ -237,8 +241,30 @@ pub struct RetrySummary {
     pub amplification: f64,
     /// The worst number of attempts one user request can cause at the deepest service (product over the call tree).
     pub worst_case_attempts: u64,
-    /// Offered load (requests per second) above which retries keep the system overloaded, if such a point exists.
+    /// Offered load of all traffics together (requests per second) from which on retries keep an overload alive that
+    /// would otherwise pass, if there is such a load: attempts that time out use up the capacity they need.
     pub storm_rps: Option<f64>,
+    /// The workload that gives way first.
+    pub storm_at: String,
+    /// Load of all traffics together that this workload serves without retries; 0 without `storm_rps`.
+    pub capacity_rps: f64,
+}
+
+/// A closed-form number beside the sampled one.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Compared {
+    /// `users: success`, `users: attempts`, `users: denied`, `reviews.default.svc.cluster.local: v1`.
+    pub what: String,
+    /// Closed form, on the idle mesh: without load, ejections and changes on the way.
+    pub exact: f64,
+    /// As sampled.
+    pub sampled: f64,
+    /// Half of the 95 % interval of the sampled number.
+    pub error: f64,
+    /// Runs like this one (replications) that would hold the sampling error below the tolerance at one false alarm in
+    /// a million.
+    pub runs_needed: u64,
 }
 
 /// A breaker or queue that refused.

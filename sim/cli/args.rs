@@ -167,6 +167,9 @@ pub(crate) struct Overrides {
     /// Independent runs instead of the scenario's.
     #[arg(long, value_name = "N")]
     pub(crate) runs: Option<u32>,
+    /// Sampling error of which `run` says how many runs would stay below it (default 1%).
+    #[arg(long, value_name = "PERCENT")]
+    pub(crate) tolerance: Option<String>,
 }
 
 /// The commands.

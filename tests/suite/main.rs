@@ -5,6 +5,7 @@
 
 #![expect(clippy::tests_outside_test_module, reason = "this whole binary is tests")]
 
+mod bad_input;
 mod changes;
 mod cli;
 mod conformance;
@@ -14,5 +15,6 @@ mod gates;
 mod matrix;
 mod replay;
 mod testing;
+mod theory;
 mod tidy;
 mod walkthroughs;

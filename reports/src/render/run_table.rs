@@ -18,6 +18,7 @@ pub fn run_table(report: &RunReport, wide: bool) -> String {
     denials(report, &mut out);
     overflows(report, &mut out);
     retries(report, &mut out);
+    compared(report, &mut out);
     notes(report, &mut out);
     gates(report, &mut out);
     out
@@ -193,7 +194,7 @@ fn overflows(report: &RunReport, out: &mut String) {
 
 fn retries(report: &RunReport, out: &mut String) {
     let r = &report.retries;
-    if r.retries == 0 && r.worst_case_attempts <= 1 {
+    if r.retries == 0 && r.worst_case_attempts <= 1 && r.storm_rps.is_none() {
         return;
     }
     let _ = write!(
@@ -206,10 +207,42 @@ fn retries(report: &RunReport, out: &mut String) {
     );
     match r.storm_rps {
         Some(rps) => {
-            let _ = writeln!(out, " · retries sustain an overload from {rps:.1} rps on");
+            let _ = writeln!(
+                out,
+                " · retries sustain an overload of {} from {rps:.1} rps on (it serves {:.1} rps without)",
+                r.storm_at, r.capacity_rps
+            );
         }
         None => out.push('\n'),
     }
+}
+
+fn compared(report: &RunReport, out: &mut String) {
+    if report.compared.is_empty() {
+        return;
+    }
+    let tolerance = exact_percent(report.tolerance);
+    let _ = writeln!(
+        out,
+        "\nEXACT AND SAMPLED  (closed form on the idle mesh; runs that bring the error below {tolerance}, once in a million wrong)"
+    );
+    let number = |what: &str, value: f64| {
+        if what.ends_with(": attempts") { format!("{value:.4}") } else { exact_percent(value) }
+    };
+    let rows: Vec<Vec<String>> = report
+        .compared
+        .iter()
+        .map(|c| {
+            vec![
+                c.what.clone(),
+                number(&c.what, c.exact),
+                number(&c.what, c.sampled),
+                number(&c.what, c.error),
+                count(c.runs_needed),
+            ]
+        })
+        .collect();
+    out.push_str(&table(&["QUANTITY", "EXACT", "SAMPLED", "± 95%", "RUNS"], &[1, 2, 3, 4], &rows));
 }
 
 fn notes(report: &RunReport, out: &mut String) {

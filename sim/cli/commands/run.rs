@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mesh_harness::document::{Override, ReadDocuments, TestDocument, read_file};
 use mesh_harness::findings::rules;
-use mesh_harness::format::quantity::Duration;
+use mesh_harness::format::quantity::{Duration, Percent};
 use mesh_harness::scenario::{self, Ran, RunOptions};
 use mesh_reports::checks::{EXPECTATION, FileResult, GATE, TestReport, UNKNOWN};
 use mesh_reports::render::run_table::run_table;
@@ -99,7 +99,16 @@ pub(crate) fn options(words: &Overrides, global: &Global) -> Result<(RunOptions,
             return Err(Exit::Usage);
         }
     };
+    let tolerance = match words.tolerance.as_deref().map(Percent::parse) {
+        None => None,
+        Some(Some(share)) if share.0 > 0.0 => Some(share.0),
+        Some(_) => {
+            anstream::eprintln!("error: --tolerance needs a percentage such as `0.5%`");
+            return Err(Exit::Usage);
+        }
+    };
     let options = RunOptions {
+        tolerance,
         seed: words.seed,
         duration_ns,
         replications: words.runs,

@@ -32,6 +32,8 @@ pub struct RunRecord {
     pub requests: Vec<RequestRecord>,
     /// Events processed.
     pub events: u64,
+    /// When so many requests were in flight that the run offered no more, ns; `None` = it never came to that.
+    pub overloaded_ns: Option<Nanos>,
 }
 
 /// Counts of one traffic.

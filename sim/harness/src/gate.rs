@@ -117,7 +117,7 @@ pub fn check_names(gates: &[GateWords], traffic: &[String], mesh: &LoadedMesh, o
 }
 
 /// Metrics a gate can name.
-pub const METRICS: [&str; 17] = [
+pub const METRICS: [&str; 19] = [
     "success_rate",
     "error_rate",
     "requests",
@@ -132,6 +132,8 @@ pub const METRICS: [&str; 17] = [
     "latency.max",
     "attempts_per_request.mean",
     "attempts_per_request.max",
+    "attempts_per_request.worst",
+    "storm_rps",
     "ejections",
     "overflows",
     "denied",
@@ -145,6 +147,9 @@ fn metric_gate(metric: &str, words: &GateWords, evidence: &Evidence<'_>) -> Find
     let value = match (metric, words.window) {
         ("ejections", window) => Some(ejections(window, evidence)),
         ("overflows", _) => Some(evidence.report.overflows.iter().map(|o| o.count as f64).sum()),
+        ("attempts_per_request.worst", _) => Some(evidence.report.retries.worst_case_attempts as f64),
+        // Without a storm load there is none, however much is offered.
+        ("storm_rps", _) => Some(evidence.report.retries.storm_rps.unwrap_or(f64::INFINITY)),
         ("denied", _) => Some(evidence.report.denials.iter().map(|d| d.count as f64).sum()),
         (_, Some(window)) => requests::windowed_metric(metric, traffic, window, evidence),
         (_, None) => whole_metric(metric, traffic, evidence.report),

@@ -3,6 +3,8 @@
 //! `exact` computes the closed-form shares by enumeration, `splits`, `graph` and `tables` count what was sampled.
 //! Nothing here decides anything; the report says where each decision stands.
 
+pub mod amplification;
+mod compared;
 pub mod exact;
 mod graph;
 pub mod logs;
@@ -18,6 +20,7 @@ use mesh_reports::run::{InputSummary, Latency, Note, RunReport};
 use crate::document::Heading;
 use crate::loaded::LoadedMesh;
 use crate::predict::outbound_parts;
+use amplification::Amplification;
 use exact::Exact;
 pub use graph::static_graph;
 pub(crate) use tables::{denied, worst_attempts};
@@ -32,6 +35,10 @@ pub struct Material<'a> {
     pub runs: &'a [RunRecord],
     /// Closed-form shares.
     pub exact: &'a Exact,
+    /// What retries can do.
+    pub amplification: &'a Amplification,
+    /// Tolerance of which the report says how many runs it takes.
+    pub tolerance: f64,
     /// Seed as used.
     pub seed: u64,
     /// Clients and requests in words, per traffic.
@@ -61,9 +68,11 @@ pub fn report(material: &Material<'_>) -> RunReport {
         retries: tables::retries(material),
         overflows: tables::overflows(material),
         graph: graph::graph(material),
+        tolerance: material.tolerance,
         unknown: material.runs.iter().flat_map(|r| &r.traffic).map(|t| t.unknown).sum(),
         ..RunReport::default()
     };
+    report.compared = compared::compared(material, &report.splits, material.tolerance);
     report.notes = notes(material);
     report
 }
@@ -110,6 +119,19 @@ fn notes(material: &Material<'_>) -> Vec<Note> {
                 notes.push(Note { kind: "overload".to_owned(), text, place: String::new() });
             }
         }
+    }
+    for run in material.runs {
+        if let Some(at_ns) = run.overloaded_ns {
+            let text = format!(
+                "so many requests were in flight at {:.1}s that the run offered no more: far more is offered than can be served, and latencies mean nothing",
+                at_ns as f64 / 1e9
+            );
+            notes.push(Note { kind: "overload".to_owned(), text, place: String::new() });
+        }
+    }
+    if let Some(circle) = &material.amplification.circle {
+        let text = format!("workloads call each other in circles: {circle}");
+        notes.push(Note { kind: "circle".to_owned(), text, place: String::new() });
     }
     if let Some(why) = &material.exact.incomplete {
         notes.push(Note {

@@ -17,6 +17,7 @@ use crate::loaded::{LoadedMesh, MeshInput};
 use crate::plan::behavior::{Behaviors, behaviors};
 use crate::plan::network;
 use crate::plan::traffic::traffic;
+use crate::report::amplification::amplification;
 use crate::report::exact::exact;
 use crate::report::{Material, report};
 use crate::timeline;
@@ -24,6 +25,9 @@ use crate::tokens::JwtReader;
 
 /// Requests beyond this are not kept one by one; gates that need them are answered `unknown`.
 const KEPT_REQUESTS: f64 = 400_000.0;
+
+/// Tolerance where none is wished for.
+const TOLERANCE: f64 = 0.01;
 
 /// Seed of scenarios that state none.
 const DEFAULT_SEED: u64 = 1;
@@ -39,6 +43,8 @@ pub struct RunOptions {
     pub replications: Option<u32>,
     /// Threads for replications; 0 = as many as there are cores. The result does not depend on it.
     pub threads: usize,
+    /// Tolerance of which the report says how many runs it takes; default 1 % (of shares absolute, of means relative).
+    pub tolerance: Option<f64>,
 }
 
 /// A scenario that was run, with everything reports are made from.
@@ -145,11 +151,14 @@ pub fn run(
     let prepared = prepare(document, sources, options)?;
     let runs = mesh_engine::replicate(&prepared.plan, prepared.replications, options.threads);
     let exact = exact(&prepared.mesh, &prepared.plan.traffic, &prepared.behaviors);
+    let amplified = amplification(&prepared.mesh, &prepared.behaviors, &prepared.plan.traffic, runs.first());
     let material = Material {
         heading: &document.heading,
         mesh: &prepared.mesh,
         runs: &runs,
         exact: &exact,
+        amplification: &amplified,
+        tolerance: options.tolerance.unwrap_or(TOLERANCE),
         seed: prepared.plan.seed,
         traffic_words: &prepared.traffic_words,
     };

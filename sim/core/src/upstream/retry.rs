@@ -152,8 +152,9 @@ fn max_ms(policy: &RetryPolicy) -> u64 {
     (policy.max_interval_ns / 1_000_000).max(1)
 }
 
-/// The matrix of semantics: envoy-routing 5.2.
-fn covers(policy: &RetryPolicy, outcome: AttemptOutcome) -> bool {
+/// Whether a policy retries after this: the matrix of semantics: envoy-routing 5.2.
+#[must_use]
+pub fn covers(policy: &RetryPolicy, outcome: AttemptOutcome) -> bool {
     let on = policy.retry_on;
     match outcome {
         AttemptOutcome::Headers { status, grpc_status, rate_limited } => {

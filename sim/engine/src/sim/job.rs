@@ -4,25 +4,29 @@ use std::sync::Arc;
 
 use mesh_core::Str;
 use mesh_core::cx::{Draws, Purpose, Step, TraceSink};
-use mesh_core::ids::Nanos;
+use mesh_core::ids::{Nanos, OriginId};
 use mesh_core::request::{Headers, Protocol};
 
 use super::answer::{echo, fixed, propagate};
 use super::app::SERVICE;
 use super::client::Calling;
 use super::state::{
-    Answerer, AppSide, CloseKind, ConnId, Down, ExchangeId, JobId, JobReply, Lineage, Waiter,
+    Answerer, AppSide, CloseKind, ConnId, Down, ExchangeId, JobId, JobReply, Lineage, PodIx, Waiter,
 };
 use super::{Event, Sim};
 use crate::draws::{At, Chance, mix};
 use crate::plan::{Law, ReplyAction, ReplyOrder, SendMode};
-use crate::record::{Fate, Response, TryAction};
+use crate::record::{Fate, Response, TryAction, Unknown};
 use crate::sample::sample;
 
 /// Which of several answers.
 const CHOICE: Purpose = Purpose::Other(2);
 /// How long a truncated answer lasts before its connection is reset (conformance/dynamic/README.md).
 const TRUNCATED_NS: Nanos = 20_000_000;
+/// Applications that may call each other in a row.
+const MOST_DEPTH: u16 = 32;
+/// Calls of applications that one request may cause.
+const MOST_CALLS: u32 = 10_000;
 
 impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// Which answer this request gets and how long it takes.
@@ -142,6 +146,14 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         }
         let served = exchange.and_then(|x| self.exchanges.get(x)).map(|x| x.head.clone());
         let Answerer::Pod(pod) = who else { return };
+        if self.is_too_deep(pod, line) {
+            if let Some(job) = self.jobs.get_mut(id) {
+                job.failed = true;
+                job.out = 0;
+            }
+            self.finish_job(id);
+            return;
+        }
         let keep =
             self.pods.get(pod as usize).map(|p| p.behavior.propagate_headers.clone()).unwrap_or_default();
         for (i, call) in group.iter().enumerate() {
@@ -154,6 +166,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             };
             let nested = Lineage {
                 call: number,
+                depth: line.depth + 1,
                 key: mix(line.key, u64::from(step) << 16 | i as u64 | 1 << 40),
                 ..line
             };
@@ -174,6 +187,25 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                 retries: call.retries,
             });
         }
+    }
+
+    /// Applications that call each other in circles never answer: beyond any real depth the request is given up as
+    /// not predictable.
+    fn is_too_deep(&mut self, pod: PodIx, line: Lineage) -> bool {
+        let name = self.pods.get(pod as usize).map(|p| p.pod.reference.clone()).unwrap_or_default();
+        let Some(root) = self.roots.get_mut(line.root) else { return false };
+        if line.depth < MOST_DEPTH && root.calls < MOST_CALLS {
+            return false;
+        }
+        let what = if line.depth >= MOST_DEPTH {
+            format!(
+                "a chain of more than {MOST_DEPTH} calls (applications that call each other in circles?), at {name}"
+            )
+        } else {
+            format!("more than {MOST_CALLS} calls caused by one request, at {name}")
+        };
+        root.unknown.get_or_insert(Unknown { proxy: None, what: what.into(), origin: OriginId::NONE });
+        true
     }
 
     /// A call of the job has ended.

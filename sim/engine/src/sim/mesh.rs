@@ -1,6 +1,6 @@
 //! The mesh while it runs: pods, proxies and clusters with stable indices across versions of the world.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub(crate) struct PodRun {
     /// Connections its application accepted so far.
     pub(crate) accepted: u32,
     /// Open connections of its application.
-    pub(crate) conns: Vec<ConnId>,
+    pub(crate) conns: BTreeSet<ConnId>,
     /// Requests since the behavior was set (for cycles).
     pub(crate) cycle: u64,
     pub(crate) serving: u32,
@@ -170,7 +170,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             behavior: Arc::new(behavior),
             calls: Arc::new(calls),
             accepted: 0,
-            conns: Vec::new(),
+            conns: BTreeSet::new(),
             cycle: 0,
             serving: 0,
             waiting: VecDeque::new(),

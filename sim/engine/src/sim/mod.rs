@@ -109,6 +109,8 @@ pub(crate) struct Sim<'p, C, S> {
     pub(crate) records: Vec<RequestRecord>,
     connection_numbers: u64,
     internet_accepted: u32,
+    /// When the run stopped offering requests because too many were in flight.
+    overloaded_ns: Option<Nanos>,
     events: u64,
     /// DNS answers by name and namespace.
     dns_answers: BTreeMap<Str, BTreeMap<Str, DnsAnswer>>,
@@ -153,6 +155,7 @@ impl<'p, C: Chance, S: TraceSink> Sim<'p, C, S> {
             records: Vec::new(),
             connection_numbers: 0,
             internet_accepted: 0,
+            overloaded_ns: None,
             events: 0,
             dns_answers: BTreeMap::new(),
             memo,

@@ -254,7 +254,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                     return false;
                 }
                 run.accepted += 1;
-                run.conns.push(id);
+                run.conns.insert(id);
                 run.accepted
             }
             Answerer::Internet => {
@@ -347,7 +347,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         if let Server::App(AppSide { who: Answerer::Pod(pod), .. }) = conn.server
             && let Some(run) = self.pods.get_mut(pod as usize)
         {
-            run.conns.retain(|c| *c != id);
+            run.conns.remove(&id);
         }
         if let Some(conn) = self.conns.get_mut(id) {
             conn.server = Server::Gone;
@@ -370,7 +370,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             && let Server::App(AppSide { who: Answerer::Pod(pod), .. }) = conn.server
             && let Some(run) = self.pods.get_mut(pod as usize)
         {
-            run.conns.retain(|c| *c != id);
+            run.conns.remove(&id);
         }
     }
 }

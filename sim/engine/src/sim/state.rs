@@ -41,6 +41,8 @@ pub(crate) struct Lineage {
     pub(crate) root: RootId,
     /// 0 = the client's own; nested calls count from 1.
     pub(crate) call: u32,
+    /// Applications above this one: 0 = called by the client.
+    pub(crate) depth: u16,
     /// Below a mirror.
     pub(crate) shadow: bool,
     /// Key of the draws made here.

@@ -30,6 +30,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             ejections: std::mem::take(&mut self.tally.ejections),
             requests,
             events: self.events,
+            overloaded_ns: self.overloaded_ns,
         }
     }
 

@@ -15,6 +15,9 @@ use crate::plan::{Arrivals, Phase, Traffic};
 use crate::record::{Fate, RequestRecord};
 use crate::sample::{exponential, sample};
 
+/// Requests in flight at which a run offers no more.
+const MOST_IN_FLIGHT: usize = 50_000;
+
 /// Which variant of the mix.
 const VARIANT: Purpose = Purpose::Other(10);
 
@@ -143,6 +146,9 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         if matches!(spec.arrivals, Arrivals::Users { .. }) && now >= plan.duration_ns {
             return;
         }
+        if self.is_overloaded() {
+            return;
+        }
         self.schedule_arrival(traffic);
         let Some(source) = self.sources.get_mut(traffic as usize) else { return };
         let number = source.number;
@@ -174,7 +180,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             .and_then(|p| self.pod_names.get(&p.reference).copied());
         self.call(Calling {
             retries: 0,
-            line: Lineage { root, call: 0, shadow: false, key },
+            line: Lineage { root, call: 0, depth: 0, shadow: false, key },
             waiter: Waiter::Traffic,
             pod,
             source: spec.source,
@@ -184,6 +190,15 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             patience: spec.client_timeout_ns.map(|ns| (ns, spec.impatient)),
             fail: false,
         });
+    }
+
+    /// Whether so many requests are in flight that the run offers no more: memory is bounded whatever is offered for
+    /// how long. From then on it only finishes what it has.
+    fn is_overloaded(&mut self) -> bool {
+        if self.overloaded_ns.is_none() && self.roots.len() >= MOST_IN_FLIGHT {
+            self.overloaded_ns = Some(self.queue.now());
+        }
+        self.overloaded_ns.is_some()
     }
 
     /// The client has its answer, or none; the rest of what the request caused may still run.

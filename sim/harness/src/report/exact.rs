@@ -30,6 +30,10 @@ pub struct TrafficExact {
     pub legs: BTreeMap<Leg, f64>,
     /// Share that succeeds.
     pub success: f64,
+    /// Mean attempts of the client-side proxy, of requests that it forwarded; 0 without any.
+    pub attempts: f64,
+    /// Share that some proxy denied.
+    pub denied: f64,
 }
 
 /// Closed-form answers of a scenario.
@@ -49,6 +53,7 @@ pub fn exact(mesh: &LoadedMesh, traffic: &[Traffic], behaviors: &Behaviors) -> E
     let mut all = Exact::default();
     for one in traffic {
         let mut numbers = TrafficExact::default();
+        let mut forwarded = 0.0;
         let total: u64 = one.mix.iter().map(|(weight, _)| weight).sum();
         for (weight, request) in &one.mix {
             let share = if total == 0 { 0.0 } else { *weight as f64 / total as f64 };
@@ -59,6 +64,13 @@ pub fn exact(mesh: &LoadedMesh, traffic: &[Traffic], behaviors: &Behaviors) -> E
                         let weight = share * p.p;
                         if p.outcome.status.is_some_and(|s| s < 500) || answered(&p.record) {
                             numbers.success += weight;
+                        }
+                        if let Some(hop) = p.record.client_hop().filter(|h| h.attempts > 0) {
+                            numbers.attempts += weight * f64::from(hop.attempts);
+                            forwarded += weight;
+                        }
+                        if p.record.hops.iter().any(|h| !h.shadow && super::denied(h)) {
+                            numbers.denied += weight;
                         }
                         for hop in p.record.hops.iter().filter(|h| h.side != Side::Inbound && !h.shadow) {
                             if let Some(leg) = leg(hop) {
@@ -74,6 +86,9 @@ pub fn exact(mesh: &LoadedMesh, traffic: &[Traffic], behaviors: &Behaviors) -> E
                 }
                 Err(why) => all.incomplete = Some(why),
             }
+        }
+        if forwarded > 0.0 {
+            numbers.attempts /= forwarded;
         }
         all.traffic.push(numbers);
     }

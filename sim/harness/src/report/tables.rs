@@ -215,19 +215,20 @@ pub(super) fn retries(material: &Material<'_>) -> RetrySummary {
     let sent: u64 = edges().map(|e| e.requests).sum();
     let retries: u64 = edges().map(|e| e.retries).sum();
     let mut recovered = 0;
-    let mut worst: u64 = 1;
     for record in requests(material.runs) {
         for hop in super::client_hops(record) {
             recovered += u64::from(hop.attempts > 1 && !super::failed(hop));
         }
-        worst = worst.max(worst_attempts(record));
     }
+    let storm = material.amplification.storm.as_ref();
     RetrySummary {
         retries,
         recovered,
         amplification: if sent > 0 { (sent + retries) as f64 / sent as f64 } else { 1.0 },
-        worst_case_attempts: worst,
-        storm_rps: None,
+        worst_case_attempts: material.amplification.worst_case_attempts,
+        storm_rps: storm.map(|(_, rps, _)| *rps),
+        storm_at: storm.map(|(at, _, _)| at.clone()).unwrap_or_default(),
+        capacity_rps: storm.map_or(0.0, |(_, _, capacity)| *capacity),
     }
 }
 
