@@ -1,6 +1,6 @@
 //! Which routes, destinations, subsets, rules, modes, egress lines and servers no test passes through.
 //!
-//! [`targets`] lists what there is, [`exercised`] what a request passes through, [`missing`] looks for requests that
+//! `targets` lists what there is, `exercised` what a request passes through, `missing` looks for requests that
 //! would pass through the rest. Counted are the cases of policy tests and, on the mesh before its first change, the
 //! requests of scenarios with gates: what nobody expects anything of is not tested.
 

@@ -1,7 +1,7 @@
 //! The simulation cases: calls of Istio's own `pilot/pkg/simulation` and what they matched.
 //!
 //! A directory of `simulation/` is a mesh with calls; each call names the proxy whose configuration was asked. Here
-//! cases are read and answers compared; [`setting`] makes the proxy, [`walk`] walks its snapshot.
+//! cases are read and answers compared; `setting` makes the proxy, `walk` walks its snapshot.
 
 mod setting;
 mod walk;

@@ -1,6 +1,6 @@
 //! `mesh-sim matrix`: every caller asks every service port; and what a change of policy would break (`what_if`).
 //!
-//! [`callers`] and [`targets`] list who takes part, [`gateways`] what clients outside can ask, [`answer`] asks. Questions
+//! `callers` and `targets` list who takes part, `gateways` what clients outside can ask, `answer` asks. Questions
 //! are kept apart from answers so that the same ones can be put to another version of the mesh. Applications answer as
 //! they do without behaviours: at once, 200.
 

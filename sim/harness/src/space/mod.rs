@@ -2,8 +2,8 @@
 //! per class. The one foundation of `forAll`, `diff`, mutation and snapshots.
 //!
 //! The cuts are the conditions that occur in what istiod would send to the proxies on a request's way
-//! ([`predicates`]): who calls ([`clients`]), where to ([`targets`]), and which combinations of path, method, headers,
-//! parameters, tokens and addresses are told apart ([`combine`], [`texts`], [`tokens`]). Texts are found by automata,
+//! (`predicates`): who calls (`clients`), where to (`targets`), and which combinations of path, method, headers,
+//! parameters, tokens and addresses are told apart (`combine`, `texts`, `tokens`). Texts are found by automata,
 //! so a class is missed only where [`Space::limits`] says so. Not in the space: calls to pod addresses and to ports
 //! that no service has, bodies, and what clients forge in headers that no rule names.
 

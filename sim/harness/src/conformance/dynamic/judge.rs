@@ -3,7 +3,7 @@
 //! Two kinds of things are random: in Envoy (rotation starts, picks, back-off), and in the recorder (when exactly a
 //! request meets a change). The first are in the simulated runs; how far two *simulated* runs are from each other is
 //! the measure of how far a recorded one may be. Where nothing is random, that is nothing at all. The second kind is
-//! left out of the comparison request by request: requests that may meet a change ([`timing::meets_change`]) are
+//! left out of the comparison request by request: requests that may meet a change (`timing::meets_change`) are
 //! judged by counts and by the laws of ejections only.
 
 use std::collections::{BTreeMap, BTreeSet};
