@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// One document, without separator; keys sorted, which is the order people write the top level in.
+/// One document, without separator; keys stay in their order.
 #[must_use]
 pub fn yaml(object: &Value) -> String {
     let mut out = String::new();
@@ -19,12 +19,9 @@ pub fn yaml(object: &Value) -> String {
 fn node(value: &Value, column: usize, out: &mut String) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {
-            let mut keys: Vec<&String> = fields.keys().collect();
-            keys.sort();
-            for (index, key) in keys.into_iter().enumerate() {
+            for (index, (key, field)) in fields.iter().enumerate() {
                 indent(index, column, out);
                 let _ = write!(out, "{}:", text(key));
-                let Some(field) = fields.get(key) else { continue };
                 match field {
                     Value::Object(inner) if !inner.is_empty() => below(field, column + 2, out),
                     Value::Array(inner) if !inner.is_empty() => below(field, column, out),
@@ -90,7 +87,7 @@ mod tests {
     #[test]
     fn numbers_and_words_that_look_like_others_keep_their_type() {
         let text = yaml(&json!({"kind": "A", "spec": {"ports": ["8080"], "on": "yes", "port": 1}}));
-        assert_eq!(text, "kind: A\nspec:\n  'on': 'yes'\n  port: 1\n  ports:\n  - '8080'\n");
+        assert_eq!(text, "kind: A\nspec:\n  ports:\n  - '8080'\n  'on': 'yes'\n  port: 1\n");
         let nested =
             json!({"rules": [{"from": [{"source": {"principals": ["*"]}}], "to": []}, "a\nb"], "z": {}});
         let expected =
