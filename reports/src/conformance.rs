@@ -107,6 +107,16 @@ pub struct ConformanceReport {
     pub kept_out: BTreeMap<String, u32>,
 }
 
+impl FromIterator<CaseResult> for ConformanceReport {
+    fn from_iter<I: IntoIterator<Item = CaseResult>>(cases: I) -> Self {
+        let mut report = ConformanceReport::default();
+        for case in cases {
+            report.push(case);
+        }
+        report
+    }
+}
+
 impl ConformanceReport {
     /// Adds one case and counts it.
     pub fn push(&mut self, case: CaseResult) {

@@ -35,11 +35,7 @@ pub fn read(dir: &Path) -> Result<Vec<Case>, CorpusError> {
 /// Judges them.
 #[must_use]
 pub fn judge_all(cases: &[Case]) -> ConformanceReport {
-    let mut report = ConformanceReport::default();
-    for case in cases {
-        report.push(judge(case));
-    }
-    report
+    cases.iter().map(judge).collect()
 }
 
 fn judge(case: &Case) -> CaseResult {

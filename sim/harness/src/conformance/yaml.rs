@@ -53,11 +53,7 @@ pub fn read(dir: &Path) -> Result<Vec<Case>, CorpusError> {
 /// Judges them.
 #[must_use]
 pub fn judge_all(cases: &[Case]) -> ConformanceReport {
-    let mut report = ConformanceReport::default();
-    for case in cases {
-        report.push(judge(case));
-    }
-    report
+    cases.iter().map(judge).collect()
 }
 
 /// A document as JSON text, or why it is none.
