@@ -1,19 +1,9 @@
 //! `diff` as pull requests see it.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-/// Runs mesh-sim in a directory.
-pub(crate) fn mesh_sim_in(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_mesh-sim"))
-        .args(args)
-        .current_dir(dir)
-        .env("NO_COLOR", "1")
-        .env_remove("CI")
-        .stdin(Stdio::null())
-        .output()
-        .expect("the binary runs")
-}
+use crate::program::{command, mesh_sim_in};
 
 /// A directory of its own with the given files.
 pub(crate) fn directory(name: &str, files: &[(&str, String)]) -> PathBuf {
@@ -181,11 +171,7 @@ fn snapshots_are_written_compared_and_reviewed() {
     assert_eq!(run(&["snapshot", "review", "--accept"]).0, Some(0));
     assert!(!dir.join("snapshots/shop.old.snap").exists());
 
-    let ci = Command::new(env!("CARGO_BIN_EXE_mesh-sim"))
-        .arg("snapshot")
-        .current_dir(&dir)
-        .env("CI", "true")
-        .output();
+    let ci = command().arg("snapshot").current_dir(&dir).env("CI", "true").output();
     assert_eq!(ci.expect("runs").status.code(), Some(2));
     let _ = std::fs::remove_dir_all(&dir);
 }
@@ -202,10 +188,9 @@ fn a_review_asks_for_each_change() {
         ("?\na\n", 0, "accepted"),
         ("", 0, "nothing to review"),
     ] {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_mesh-sim"))
+        let mut child = command()
             .args(["snapshot", "review"])
             .current_dir(&dir)
-            .env_remove("CI")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

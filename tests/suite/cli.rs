@@ -1,21 +1,8 @@
 //! The command line as scripts see it: exit codes, streams, the same bytes whatever the threads.
 
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn mesh_sim(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_mesh-sim"))
-        .args(args)
-        .current_dir(root())
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null())
-        .output()
-        .expect("the binary runs")
-}
+use crate::program::mesh_sim;
 
 fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()

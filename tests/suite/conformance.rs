@@ -2,14 +2,11 @@
 //! that file still holds, and nothing is unsupported that is not listed there.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use mesh_harness::conformance::{Selection, case, predictor, run};
 use mesh_reports::conformance::Verdict;
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
+use crate::program::root;
 
 /// Case ids of the lines `* \`id\` …`.
 fn known() -> BTreeSet<String> {

@@ -7,9 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
+use crate::program::{at_a_desk, mesh_sim, root};
 
 /// (language, text) of the fenced blocks.
 fn blocks(page: &str) -> Vec<(String, String)> {
@@ -66,11 +64,10 @@ fn run(dir: &Path, page: &str, line: &str) {
         binary.parent().expect("a directory").display(),
         std::env::var("PATH").unwrap_or_default()
     );
-    let output = Command::new("sh")
+    let output = at_a_desk(Command::new("sh"))
         .args(["-c", line])
         .current_dir(dir)
         .env("PATH", path)
-        .env("NO_COLOR", "1")
         .output()
         .expect("a shell");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -115,7 +112,7 @@ fn every_example_works() {
 
 #[test]
 fn examples_of_pipelines_are_yaml_and_name_what_exists() {
-    let help = Command::new(env!("CARGO_BIN_EXE_mesh-sim")).args(["test", "--help"]).output().expect("help");
+    let help = mesh_sim(&["test", "--help"]);
     let help = String::from_utf8_lossy(&help.stdout).into_owned();
     for file in
         ["github-actions.yml", "gitlab-ci.yml", "pre-commit-config.yaml", "../../.pre-commit-hooks.yaml"]

@@ -1,9 +1,10 @@
 //! The gates of `policies/gates`, each by name with a mesh that passes and one that fails.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::Path;
 
 use mesh_harness::document::BUILT_IN_GATES;
+
+use crate::program::mesh_sim_in;
 
 const APP: &str = "
 apiVersion: v1
@@ -88,7 +89,7 @@ fn every_gate_passes_and_fails_where_it_should() {
         );
         write(format!("test-{i:02}.yaml"), text);
     }
-    let output = run(&dir, &["test", ".", "-o", "json"]);
+    let output = mesh_sim_in(&dir, &["test", ".", "-o", "json"]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("json");
     for (i, (gate, .., says)) in meshes().iter().enumerate() {
         let file = &report["files"][i];
@@ -114,7 +115,7 @@ fn every_gate_passes_and_fails_where_it_should() {
     let _ = std::fs::remove_dir_all(&dir);
 }
 
-fn own_and_unknown_gates(dir: &PathBuf) {
+fn own_and_unknown_gates(dir: &Path) {
     let test = |uses: &str| {
         format!(
             "apiVersion: mesh-sim.dev/v1alpha1\nkind: PolicyTest\nmetadata: {{name: t}}\nspec:\n  mesh: {{manifests: [mesh-00.yaml]}}\n  uses: {uses}\n"
@@ -129,18 +130,9 @@ fn own_and_unknown_gates(dir: &PathBuf) {
         ("./mesh-00.yaml", 3, "holds no `kind: Gate`"),
     ] {
         std::fs::write(dir.join("uses.yaml"), test(uses)).expect("written");
-        let output = run(dir, &["test", "uses.yaml"]);
+        let output = mesh_sim_in(dir, &["test", "uses.yaml"]);
         let text = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(code), "{uses}: {text}");
         assert!(text.contains(says), "{uses}: {text}");
     }
-}
-
-fn run(dir: &PathBuf, args: &[&str]) -> std::process::Output {
-    Command::new(env!("CARGO_BIN_EXE_mesh-sim"))
-        .args(args)
-        .current_dir(dir)
-        .stdin(Stdio::null())
-        .output()
-        .expect("the binary runs")
 }

@@ -13,6 +13,7 @@ mod docs;
 mod dynamic;
 mod gates;
 mod matrix;
+mod program;
 mod replay;
 mod testing;
 mod theory;

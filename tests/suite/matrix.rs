@@ -1,16 +1,6 @@
 //! The matrix as people and scripts see it; every example of its page is run.
 
-use std::process::{Command, Output, Stdio};
-
-fn mesh_sim(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_mesh-sim"))
-        .args(args)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null())
-        .output()
-        .expect("the binary runs")
-}
+use crate::program::mesh_sim;
 
 fn stdout(args: &[&str]) -> String {
     String::from_utf8_lossy(&mesh_sim(args).stdout).into_owned()

@@ -1,17 +1,6 @@
 //! `mesh-sim replay`: the log of a run, asked again of the same mesh and of others.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-
-fn run(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_mesh-sim"))
-        .args(args)
-        .current_dir(dir)
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null())
-        .output()
-        .expect("the binary runs")
-}
+use crate::program::{mesh_sim_in, root};
 
 const SCENARIO: &str = "
 apiVersion: mesh-sim.dev/v1alpha1
@@ -39,17 +28,17 @@ spec: {selector: {matchLabels: {app: reviews}}, action: DENY, rules: [{to: [{ope
 
 #[test]
 fn the_past_is_compared_with_what_is_proposed() {
-    let dir: PathBuf = std::env::temp_dir().join(format!("mesh-sim-replay-{}", std::process::id()));
+    let dir = std::env::temp_dir().join(format!("mesh-sim-replay-{}", std::process::id()));
     std::fs::create_dir_all(dir.join("k8s")).expect("a directory");
-    let meshes = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scenarios/meshes/bookinfo");
+    let meshes = root().join("scenarios/meshes/bookinfo");
     for file in ["app.yaml", "gateway.yaml", "destination-rule-all.yaml", "virtual-service-all-v1.yaml"] {
         std::fs::copy(meshes.join(file), dir.join("k8s").join(file)).expect("copied");
     }
     std::fs::write(dir.join("s.yaml"), SCENARIO).expect("written");
-    let logged = run(&dir, &["run", "s.yaml", "-q", "--report", "access-log=a.log"]);
+    let logged = mesh_sim_in(&dir, &["run", "s.yaml", "-q", "--report", "access-log=a.log"]);
     assert_eq!(logged.status.code(), Some(0), "{}", String::from_utf8_lossy(&logged.stderr));
 
-    let same = run(&dir, &["replay", "a.log", "-q", "-f", "k8s", "-o", "json"]);
+    let same = mesh_sim_in(&dir, &["replay", "a.log", "-q", "-f", "k8s", "-o", "json"]);
     let report: serde_json::Value = serde_json::from_slice(&same.stdout).expect("json");
     assert_eq!(same.status.code(), Some(0), "{report:#}");
     assert!(report["same"].as_u64().is_some_and(|n| n > 40), "{report:#}");
@@ -64,7 +53,7 @@ fn the_past_is_compared_with_what_is_proposed() {
     let routes = dir.join("k8s/gateway.yaml");
     let text = std::fs::read_to_string(&routes).expect("routes").replace("/productpage}", "/nothing}");
     std::fs::write(&routes, text).expect("written");
-    let changed = run(&dir, &["replay", "a.log", "-q", "-f", "k8s"]);
+    let changed = mesh_sim_in(&dir, &["replay", "a.log", "-q", "-f", "k8s"]);
     let text = String::from_utf8_lossy(&changed.stdout).into_owned();
     assert_eq!(changed.status.code(), Some(1), "{text}");
     for part in [
@@ -81,7 +70,7 @@ fn the_past_is_compared_with_what_is_proposed() {
         (vec!["replay", "gone.log", "-f", "k8s"], 3),
         (vec!["replay", "s.yaml", "-f", "k8s"], 4),
     ] {
-        assert_eq!(run(&dir, &args).status.code(), Some(code), "{args:?}");
+        assert_eq!(mesh_sim_in(&dir, &args).status.code(), Some(code), "{args:?}");
     }
     let _ = std::fs::remove_dir_all(&dir);
 }

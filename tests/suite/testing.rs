@@ -1,11 +1,9 @@
 //! `mesh-sim test` as a pipeline sees it: what is wrong with a test is said, what did not hold is shown, in every format.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
+use crate::program::{mesh_sim_in, root};
 
 /// A directory of a test's own.
 struct Place(PathBuf);
@@ -28,13 +26,7 @@ impl Place {
     }
 
     fn run(&self, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_mesh-sim"))
-            .args(args)
-            .current_dir(&self.0)
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .output()
-            .expect("the binary runs")
+        mesh_sim_in(&self.0, args)
     }
 
     fn read(&self, file: &str) -> String {

@@ -1,13 +1,9 @@
 //! Every scenario and policy test of the repository, as `mesh-sim test` runs them.
 
-use std::path::PathBuf;
-
 use mesh_harness::policy::{TestOptions, test_paths};
 use mesh_reports::render::tests::table;
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
+use crate::program::root;
 
 #[test]
 fn every_scenario_and_policy_passes() {
