@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::outcome::Outcome;
+use crate::over_time::OverTime;
 
 /// The verdict on one case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -31,6 +32,22 @@ pub struct Difference {
     pub observed: Value,
 }
 
+/// One predicted outcome of a case.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Prediction {
+    /// Of a scenario: all its requests over many simulated runs.
+    OverTime(Box<OverTime>),
+    /// Of one request.
+    Outcome(Box<Outcome>),
+}
+
+impl From<Outcome> for Prediction {
+    fn from(outcome: Outcome) -> Self {
+        Prediction::Outcome(Box::new(outcome))
+    }
+}
+
 /// The verdict on one case with its evidence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CaseResult {
@@ -43,7 +60,7 @@ pub struct CaseResult {
     /// Why there is no prediction, with `file:line`.
     pub reason: Option<String>,
     /// Every predicted outcome.
-    pub predicted: Vec<Outcome>,
+    pub predicted: Vec<Prediction>,
     /// Keys that decided against the case.
     pub differences: Vec<Difference>,
     /// Keys that differ without counting: log fields, protocol versions, further received requests.

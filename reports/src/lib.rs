@@ -8,6 +8,7 @@
 //! * [`findings`] — what lint found, and what is wrong with a test file.
 //! * [`matrix`] — callers against services, and what a change of policy would break.
 //! * [`outcome`] — one predicted outcome of one request, in the words of the conformance corpus.
+//! * [`over_time`] — what a scenario was predicted to do, beside a recording.
 //! * [`mutation`] — changes of rules that no test notices.
 //! * [`diff`] — what changes between two configurations.
 //! * [`conformance`] — the verdict table of `mesh-sim conformance`.
@@ -26,6 +27,7 @@ pub mod matrix;
 pub mod metrics;
 pub mod mutation;
 pub mod outcome;
+pub mod over_time;
 pub mod render;
 pub mod replay;
 pub mod run;

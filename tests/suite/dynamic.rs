@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use mesh_harness::conformance::dynamic::mutation::{mutated, mutations};
 use mesh_harness::conformance::dynamic::{Recording, judge_all, read};
-use mesh_reports::conformance::Verdict;
+use mesh_reports::conformance::{Prediction, Verdict};
 
 /// Requests of a short recording.
 const SHORT: usize = 20;
@@ -26,6 +26,16 @@ fn short_recordings_agree() {
     let report = judge_all(&recordings);
     let wrong = report.cases.iter().filter(|c| c.verdict != Verdict::Agree).count();
     assert_eq!(wrong, 0, "{}", report.table());
+    for (recording, case) in recordings.iter().zip(&report.cases) {
+        let [Prediction::OverTime(told)] = &case.predicted[..] else {
+            panic!("{} tells no prediction", case.id)
+        };
+        for (run, row) in recording.runs.iter().flat_map(|run| run.rows.iter().map(move |row| (run, row))) {
+            let request = told.requests.iter().find(|r| (&r.traffic, r.n) == (&row.id.0, row.id.1));
+            let status = request.and_then(|r| r.keys.get("status")?.get(row.values.get("status")?));
+            assert!(status.is_some_and(|p| *p > 0.0), "{} {:?} of {}", case.id, row.id, run.rows.len());
+        }
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ pub mod predictor;
 pub mod translation;
 pub mod yaml;
 
-use mesh_reports::conformance::{CaseResult, ConformanceReport, Verdict};
+use mesh_reports::conformance::{CaseResult, ConformanceReport, Prediction, Verdict};
 use mesh_reports::outcome::Outcome;
 
 use case::{Case, CorpusMesh};
@@ -67,7 +67,7 @@ fn result(mesh: &CorpusMesh, case: &Case, predicted: Result<Vec<Outcome>, String
                 id,
                 verdict: judged.verdict,
                 reason: judged.reason,
-                predicted,
+                predicted: predicted.into_iter().map(Prediction::from).collect(),
                 differences: judged.differences,
                 also: judged.also,
             }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use mesh_config::mesh::meshconfig::Authorizer;
 use mesh_config::source::Sources;
-use mesh_reports::conformance::{CaseResult, ConformanceReport, Verdict};
+use mesh_reports::conformance::{CaseResult, ConformanceReport, Prediction, Verdict};
 use rayon::prelude::*;
 
 use super::asserted;
@@ -143,6 +143,7 @@ fn one(name: &str, line: &Line, mesh: &LoadedMesh) -> CaseResult {
     let judged = judge::judge(&case, &predicted);
     if judged.verdict == Verdict::Unsupported {
         let reason = judged.reason.unwrap_or_default();
+        let predicted = predicted.into_iter().map(Prediction::from).collect();
         return CaseResult { predicted, ..unsupported(name, line, reason) };
     }
     let mut differences = if line.is_observed() { judged.differences } else { Vec::new() };
@@ -167,6 +168,7 @@ fn one(name: &str, line: &Line, mesh: &LoadedMesh) -> CaseResult {
         (true, None) => (Verdict::Agree, None),
     };
     let also = judged.also;
+    let predicted = predicted.into_iter().map(Prediction::from).collect();
     CaseResult {
         mesh: name.to_owned(),
         id: format!("{name}/{}", line.id),

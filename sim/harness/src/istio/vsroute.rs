@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use mesh_core::ir::{Route, RouteConfiguration, RouteSpecifier, Snapshot, Terminal};
-use mesh_reports::conformance::{CaseResult, ConformanceReport, Difference, Verdict};
+use mesh_reports::conformance::{CaseResult, ConformanceReport, Difference, Prediction, Verdict};
 use mesh_reports::outcome::{HeaderLines, Outcome, ProxyLog};
 use serde_json::{Map, Value, json};
 
@@ -43,6 +43,7 @@ fn result(mesh: String, case: &Case, judged: Result<Judged, String>) -> CaseResu
         Ok((differences, predicted)) => (Verdict::Disagree, None, differences, predicted),
         Err(reason) => (Verdict::Unsupported, Some(reason), Vec::new(), Vec::new()),
     };
+    let predicted = predicted.into_iter().map(Prediction::from).collect();
     CaseResult { mesh, id: case.id.clone(), verdict, reason, predicted, differences, also: Vec::new() }
 }
 

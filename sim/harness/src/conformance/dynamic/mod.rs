@@ -15,13 +15,15 @@
 //!   ejects; as many tries reach a host that is out;
 //! * **durations** — within the recorder's accuracy, each and in the median.
 //!
-//! [`recording`] reads, [`row`] is the common form of both sides, `judge` compares. Nothing here knows a scenario.
+//! [`recording`] reads, [`row`] is the common form of both sides, `judge` compares, `predicted` tells others what was
+//! predicted. Nothing here knows a scenario.
 
 pub mod judge;
 #[cfg(test)]
 mod judge_tests;
 mod laws;
 pub mod mutation;
+mod predicted;
 pub mod recording;
 pub mod row;
 mod spread;
@@ -35,7 +37,7 @@ use mesh_config::source::Sources;
 use mesh_engine::plan::NetworkModel;
 use mesh_engine::world::World;
 use mesh_engine::{Plan, run};
-use mesh_reports::conformance::{CaseResult, ConformanceReport, Verdict};
+use mesh_reports::conformance::{CaseResult, ConformanceReport, Prediction, Verdict};
 use rayon::prelude::*;
 
 use crate::document::{TestDocument, read_file};
@@ -62,32 +64,32 @@ pub const MESH: &str = "dynamic";
 /// Judges recordings by simulation, in parallel; the report is in their order.
 #[must_use]
 pub fn judge_all(recordings: &[Recording]) -> ConformanceReport {
-    let results: Vec<CaseResult> = recordings.par_iter().map(result).collect();
-    let mut report = ConformanceReport::default();
-    for result in results {
-        report.push(result);
-    }
-    report
+    recordings.par_iter().map(result).collect::<Vec<_>>().into_iter().collect()
 }
 
 fn result(recording: &Recording) -> CaseResult {
-    let (verdict, reason, differences) = match verdict(recording) {
-        Ok(judged) => (judged.verdict, None, judged.differences),
-        Err(reason) => (Verdict::Unsupported, Some(reason), Vec::new()),
-    };
-    CaseResult {
+    let mut case = CaseResult {
         mesh: MESH.to_owned(),
         id: recording.name.clone(),
-        verdict,
-        reason,
+        verdict: Verdict::Unsupported,
+        reason: None,
         predicted: Vec::new(),
-        differences,
+        differences: Vec::new(),
         also: Vec::new(),
+    };
+    match verdict(recording) {
+        Ok((judged, runs)) => {
+            case.verdict = judged.verdict;
+            case.differences = judged.differences;
+            case.predicted = vec![Prediction::OverTime(Box::new(predicted::over_time(&runs)))];
+        }
+        Err(reason) => case.reason = Some(reason),
     }
+    case
 }
 
 /// Simulates under more and more seeds until the recording is among the runs, or enough is enough.
-fn verdict(recording: &Recording) -> Result<Judged, String> {
+fn verdict(recording: &Recording) -> Result<(Judged, Vec<row::Run>), String> {
     let plan = plan(recording)?;
     let clients = clients(&plan);
     let requests = recording.runs.first().map_or(0, |r| r.rows.len() as u64);
@@ -103,7 +105,7 @@ fn verdict(recording: &Recording) -> Result<Judged, String> {
         // A mean of the first few seeds may be off itself.
         let decided = !judged.open && runs.len() as u64 > SEEDS;
         if judged.verdict == Verdict::Agree || decided || enough {
-            return Ok(judged);
+            return Ok((judged, runs));
         }
     }
 }
