@@ -1,8 +1,12 @@
 //! The command line, in kubectl's manners. Help texts teach; every option has an example where it helps.
 
+mod import;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use import::{ImportArgs, ImportFormat};
 
 const AFTER: &str = "\
 Exit codes: 0 all good · 1 an expectation, gate, snapshot or conformance case failed, or `diff` found differences ·
@@ -194,6 +198,9 @@ pub(crate) enum Command {
     Snapshot(SnapshotArgs),
     /// Past requests, from access logs, against proposed manifests: which would end differently.
     Replay(ReplayArgs),
+    /// Tests of istio-config-validator or Envoy's router_check_tool: run as they are, or taken over.
+    #[command(after_help = import::HELP)]
+    Import(ImportArgs),
     /// The service graph of a mesh or of a run.
     Graph(GraphArgs),
     /// Judge predictions against recorded answers of a real mesh.

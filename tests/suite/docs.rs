@@ -1,6 +1,7 @@
 //! The pages of `docs/`: every document in them is a file, every command is run, in a directory like a reader's.
 //!
-//! `yaml` blocks that begin with `apiVersion: mesh-sim.dev` become `policies/NAME.yaml` or `scenarios/NAME.yaml`; the
+//! `yaml` blocks that begin with `apiVersion: mesh-sim.dev` become `policies/NAME.yaml` or `scenarios/NAME.yaml`, those
+//! that begin with `# PATH` that file; the
 //! lines of `sh` blocks are commands that must end with 0. Other blocks (`text`) are only read; `console` blocks show what
 //! is printed, and `matrix` runs them.
 
@@ -89,6 +90,11 @@ fn every_example_works() {
     for (_, text) in pages.iter().flat_map(read).filter(|(l, t)| l == "yaml" && t.contains("mesh-sim.dev")) {
         save(&dir, &text);
         documents += 1;
+    }
+    for (_, text) in pages.iter().flat_map(read).filter(|(l, t)| l == "yaml" && t.starts_with("# ")) {
+        let path = dir.join(text.lines().next().unwrap_or_default().trim_start_matches("# "));
+        std::fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+        std::fs::write(path, &text).expect("written");
     }
     // Tests that keep snapshots fail until they are written.
     run(&dir, "snapshots", "mesh-sim snapshot policies/");

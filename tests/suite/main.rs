@@ -12,6 +12,7 @@ mod conformance;
 mod docs;
 mod dynamic;
 mod gates;
+mod import;
 mod matrix;
 mod program;
 mod replay;

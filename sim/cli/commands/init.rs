@@ -56,7 +56,7 @@ pub(crate) fn init(args: &InitArgs, global: &Global) -> Exit {
 }
 
 /// A path of the command line as a file at `at` must spell it.
-fn relative(path: &str, at: Option<&Path>) -> String {
+pub(super) fn relative(path: &str, at: Option<&Path>) -> String {
     let below = at.and_then(Path::parent).unwrap_or(Path::new(""));
     let plain = below.components().all(|c| matches!(c, Component::Normal(_)));
     if Path::new(path).is_absolute() {

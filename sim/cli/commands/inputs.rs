@@ -90,13 +90,12 @@ pub(crate) fn mesh_and_document(
             );
             return Err(Exit::Usage);
         }
-        let how = Expand { base: path.parent(), recursive: true, stdin: None };
-        let (files, found) = expand(&words.manifests, how);
+        input.words = words;
+        let (files, found) = input.files(path.parent().unwrap_or(Path::new("")));
         problems.extend(found);
         let (more, found) = load::read_into(&mut sources, files);
         objects.extend(more);
         problems.extend(found);
-        input.words = words;
         found_document = Some(document);
         input.read_key_sets(path.parent().unwrap_or(Path::new("")), &mut problems);
     }

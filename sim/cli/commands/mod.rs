@@ -7,6 +7,7 @@ mod dump;
 mod explain;
 mod git;
 mod graph;
+mod import;
 mod init;
 mod inputs;
 mod lint;
@@ -38,6 +39,7 @@ pub(crate) fn dispatch(cli: &Cli) -> Exit {
         Command::Diff(args) => diff::diff(args, global),
         Command::Snapshot(args) => snapshot::snapshot(args, global),
         Command::Replay(args) => replay::replay(args, global),
+        Command::Import(args) => import::import(args, global),
         Command::Graph(args) => graph::graph(args, global),
         Command::Completions { shell } => completions::completions(*shell),
         Command::Man => completions::man(),

@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::interrupt;
 use crate::progress::Progress;
 
-const REPORTS: [&str; 11] =
+pub(super) const REPORTS: [&str; 11] =
     ["json", "ndjson", "yaml", "junit", "sarif", "tap", "markdown", "github", "gitlab", "html", "lcov"];
 
 /// The command.
@@ -173,19 +173,19 @@ pub(crate) fn defaults() -> Vec<PathBuf> {
     if usual.is_empty() { vec![PathBuf::from(".")] } else { usual }
 }
 
-const FORMS: [&str; 12] = [
+pub(super) const FORMS: [&str; 12] = [
     "table", "json", "yaml", "ndjson", "markdown", "github", "gitlab", "tap", "junit", "sarif", "html",
     "name",
 ];
 
-fn form(output: Output) -> Option<&'static str> {
+pub(super) fn form(output: Output) -> Option<&'static str> {
     let name = output.name();
     // A test has no more columns to show.
     let name = if name == "wide" { "table" } else { name };
     FORMS.into_iter().find(|f| *f == name)
 }
 
-fn text(report: &TestReport, form: &str, quiet: bool) -> String {
+pub(super) fn text(report: &TestReport, form: &str, quiet: bool) -> String {
     let all = || [EXPECTATION, GATE, UNKNOWN].into_iter().chain(rules());
     match form {
         "table" => {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use mesh_config::decode::{DecodeCx, from_node};
 use mesh_config::diagnostic::{Diagnostic, Severity, Stage, codes};
 use mesh_config::document::RawObject;
-use mesh_config::input::{Expand, expand as read_inputs};
+use mesh_config::input::{Expand, InputFile, expand as expand_inputs};
 use mesh_config::load;
 use mesh_config::source::{Sources, Span};
 use serde::Deserialize;
@@ -134,10 +134,18 @@ struct TopLevel {
 /// Reads one file.
 #[must_use]
 pub fn read_file(path: &Path, overrides: &[Override]) -> ReadDocuments {
-    let (inputs, diagnostics) = read_inputs(&[path.to_string_lossy().into_owned()], Expand::default());
+    let (inputs, problems) = expand_inputs(&[path.to_string_lossy().into_owned()], Expand::default());
+    let mut out = read_inputs(inputs, path, overrides);
+    out.diagnostics.splice(0..0, problems);
+    out
+}
+
+/// Reads documents that need not be on any disk; `path` is where they would stand, which relative paths start from.
+#[must_use]
+pub fn read_inputs(inputs: Vec<InputFile>, path: &Path, overrides: &[Override]) -> ReadDocuments {
     let read = load::read(inputs);
-    let mut out = ReadDocuments { sources: read.sources, documents: Vec::new(), diagnostics };
-    out.diagnostics.extend(read.diagnostics);
+    let mut out =
+        ReadDocuments { sources: read.sources, documents: Vec::new(), diagnostics: read.diagnostics };
     for object in read.objects {
         one(object, path, overrides, &mut out);
     }

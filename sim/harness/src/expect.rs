@@ -3,8 +3,10 @@
 //! Certainty is part of an expectation: `status: 200` fails when one outcome in ten thousand is a 503. Only `split`
 //! speaks of shares. An unknown outcome makes the case unknown, unless `verdict: unknown` was expected.
 
+mod header_match;
 pub mod log_line;
 mod packet_path;
+mod rule;
 
 use std::collections::BTreeMap;
 
@@ -14,12 +16,16 @@ use mesh_reports::checks::{KeyDifference, Status};
 use mesh_reports::outcome::{Connection, HeaderMap, Outcome};
 
 use crate::format::client::WorkloadRef;
-use crate::format::policy::{ConnectionWord, ExpectWords, VerdictWord};
+use crate::format::policy::{ConnectionWord, ExpectWords, HeaderMatchWords, VerdictWord};
 use crate::format::request::HeaderWords;
+use crate::loaded::LoadedMesh;
 use crate::predict::{Prediction, outbound_parts, same_host};
 
 pub use log_line::entry as access_log_entry;
 pub use packet_path::packet_path;
+
+/// Instead of a header: there was no request (or answer) that could have had it.
+const NO_MESSAGE: &str = "nothing arrives";
 
 /// What an outcome amounts to.
 #[must_use]
@@ -50,8 +56,9 @@ fn denies(hop: &Hop) -> bool {
 pub fn judge(
     expect: &ExpectWords,
     predictions: &[Prediction],
-    world: &World,
+    mesh: &LoadedMesh,
 ) -> (Status, Vec<KeyDifference>, String) {
+    let world = &*mesh.world;
     let wants_unknown = expect.verdict.as_ref().is_some_and(|v| v.value == VerdictWord::Unknown);
     let unknown = predictions.iter().flat_map(|p| &p.outcome.unknown).next();
     if let Some(unknown) = unknown.filter(|_| !wants_unknown) {
@@ -66,6 +73,7 @@ pub fn judge(
     judge.places(expect);
     judge.messages(expect);
     judge.settings(expect);
+    judge.differences.extend(rule::differences(expect, predictions, mesh));
     let status = if judge.differences.is_empty() { Status::Passed } else { Status::Failed };
     (status, judge.differences, String::new())
 }
@@ -135,6 +143,10 @@ impl Judge<'_> {
         }
         if let Some(want) = &expect.route {
             self.all("route", want, |p| text(&p.outcome.route));
+        }
+        if let Some(want) = &expect.virtual_host {
+            let of = |p: &Prediction| p.record.client_hop().and_then(|h| h.virtual_host.clone());
+            self.all("virtualHost", want, |p| of(p).map_or_else(|| "none".to_owned(), |n| n.to_string()));
         }
         if let Some(want) = &expect.mtls {
             let of = |p: &Prediction| p.outcome.mtls.map_or_else(|| "none".to_owned(), |m| m.to_string());
@@ -214,9 +226,15 @@ impl Judge<'_> {
                 self.all("upstream.authority", authority, field(|u| u.authority.clone()));
             }
             self.headers("upstream", &want.headers, |o| o.upstream.as_ref().map(|u| &u.headers));
+            self.header_matches("upstream", &want.header_matches, |o| {
+                o.upstream.as_ref().map(|u| &u.headers)
+            });
         }
         if let Some(want) = &expect.response {
             self.headers("response", &want.headers, |o| o.response.as_ref().map(|r| &r.headers));
+            self.header_matches("response", &want.header_matches, |o| {
+                o.response.as_ref().map(|r| &r.headers)
+            });
         }
     }
 
@@ -230,11 +248,31 @@ impl Judge<'_> {
         }
         for (name, lines) in wanted {
             let got = |p: &Prediction| {
-                let lines = of(&p.outcome).and_then(|h| h.get(&name)).map(|l| l.lines().join(" | "));
+                let Some(headers) = of(&p.outcome) else { return NO_MESSAGE.to_owned() };
+                let lines = headers.get(&name).map(|l| l.lines().join(" | "));
                 lines.unwrap_or_else(|| "absent".to_owned())
             };
             let expected = if lines.is_empty() { "absent".to_owned() } else { lines.join(" | ") };
             self.all(&format!("{part}.headers.{name}"), &expected, got);
+        }
+    }
+
+    fn header_matches(
+        &mut self,
+        part: &str,
+        want: &BTreeMap<String, HeaderMatchWords>,
+        of: fn(&Outcome) -> Option<&HeaderMap>,
+    ) {
+        for (name, words) in want {
+            let low = name.to_ascii_lowercase();
+            let shown = |p: &Prediction| {
+                let Some(headers) = of(&p.outcome) else { return NO_MESSAGE.to_owned() };
+                let value = headers.get(&low).map(|l| l.lines().join(","));
+                value.unwrap_or_else(|| header_match::ABSENT.to_owned())
+            };
+            self.all_that(&format!("{part}.headerMatches.{low}"), &header_match::text(words), shown, |got| {
+                got != NO_MESSAGE && header_match::holds(words, got)
+            });
         }
     }
 

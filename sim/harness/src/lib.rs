@@ -8,6 +8,7 @@
 //! * [`policy`] — `mesh-sim test`: policy tests and gated scenarios, judged.
 //! * [`space`] — the requests that a mesh tells apart, one of every class.
 //! * [`diff`] — what changes between two configurations.
+//! * [`import`] — tests of other tools.
 //! * [`snapshot`] — outcome tables kept in files.
 //! * [`lint`] — static findings.
 //! * [`matrix`] — callers against services, and what a change of policy would break.
@@ -16,6 +17,7 @@
 //!
 //! Prints nothing: results are plain data of `mesh-reports`.
 
+mod chosen;
 pub mod conformance;
 pub mod coverage;
 pub mod diff;
@@ -26,6 +28,7 @@ pub mod explain;
 pub mod findings;
 pub mod format;
 pub mod gate;
+pub mod import;
 pub mod istio;
 pub mod lint;
 pub mod loaded;

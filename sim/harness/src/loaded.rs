@@ -11,7 +11,6 @@ use std::sync::Arc;
 use mesh_config::decode::Spanned;
 use mesh_config::diagnostic::{Diagnostic, Severity, Stage, codes};
 use mesh_config::document::RawObject;
-use mesh_config::input::{Expand, expand};
 use mesh_config::inventory::Inventory;
 use mesh_config::load::{admission, read_into};
 use mesh_config::lower::Lowering;
@@ -85,8 +84,7 @@ impl LoadedMesh {
     /// among them predictions must not be shown.
     #[must_use]
     pub fn load(mut sources: Sources, input: &MeshInput, base: &Path) -> LoadedMesh {
-        let how = Expand { base: Some(base), recursive: true, stdin: None };
-        let (files, mut diagnostics) = expand(&input.words.manifests, how);
+        let (files, mut diagnostics) = input.files(base);
         let (objects, problems) = read_into(&mut sources, files);
         diagnostics.extend(problems);
         diagnostics.extend(admission(&objects));

@@ -159,9 +159,17 @@ pub fn prepared(
     cases::prepare(document, sources).map(|p| (p.mesh, p.behaviors))
 }
 
+/// Judges a PolicyTest that was read already, as the file `path`; `None` when it holds none.
+pub(crate) fn test_read(read: ReadDocuments, path: &Path, options: &TestOptions) -> Option<FileResult> {
+    judged(read, path, options).into_iter().next()
+}
+
 /// Judges one file: one result per document.
 fn test_file(path: &Path, options: &TestOptions) -> Vec<FileResult> {
-    let read = read_file(path, &options.overrides);
+    judged(read_file(path, &options.overrides), path, options)
+}
+
+fn judged(read: ReadDocuments, path: &Path, options: &TestOptions) -> Vec<FileResult> {
     let file = path.to_string_lossy().into_owned();
     if read.has_errors() {
         let broken = errors(&read.sources, &read.diagnostics);

@@ -54,6 +54,10 @@ codes! {
         "mesh-sim does not read this kind; it has no influence on the prediction.";
     BAD_METADATA = "MS0013", "invalid metadata",
         "Names, labels and annotations follow the rules of Kubernetes.";
+    NOT_IMPORTED = "MS0014", "test of another tool not imported",
+        "The test asks or expects something that has no counterpart here, so `mesh-sim import` leaves it out rather than weaken it.";
+    STAND_IN = "MS0015", "stand-in for a missing object",
+        "A test of another tool needs an object that the manifests lack. `mesh-sim import` writes a plain one in its place, where it can be seen.";
 
     WRONG_TYPE = "MS0101", "wrong type",
         "The value has another type than the field. YAML reads `1.10` and `yes` as a number and a boolean: quote them.";

@@ -11,7 +11,7 @@ use mesh_config::source::Span;
 use mesh_config::yaml::{Node, Value};
 
 use super::expand;
-use crate::format::policy::{CaseWords, ExpectWords, PolicySpec, VerdictWord};
+use crate::format::policy::{CaseWords, ExpectWords, PolicySpec, RuleWords, VerdictWord};
 use crate::predict::{outbound_parts, same_host};
 
 /// The spec without its cases, and the cases.
@@ -125,6 +125,9 @@ fn alone(case: &CaseWords) -> Vec<Diagnostic> {
         };
         problems.push(wrong(at, message));
     }
+    if let Some(draw) = case.draw.as_ref().filter(|_| case.request.is_none()) {
+        problems.push(wrong(draw.span, "`draw` chooses where a request goes, and the case has no `request`"));
+    }
     problems.extend(impossible(expect));
     problems
 }
@@ -187,6 +190,9 @@ fn is_empty(expect: &ExpectWords) -> bool {
         details,
         cluster,
         route,
+        virtual_host,
+        rule,
+        not_rule,
         host,
         subset,
         workload,
@@ -205,10 +211,13 @@ fn is_empty(expect: &ExpectWords) -> bool {
         containers,
         gateway,
     } = expect;
-    let texts = [flags, details, cluster, route, host, subset, by, body, client_log, server_log];
+    let texts =
+        [flags, details, cluster, route, virtual_host, host, subset, by, body, client_log, server_log];
     let given = [
         verdict.is_some(),
         status.is_some(),
+        rule.as_ref().is_some_and(|r| !no_rule(&r.value)),
+        not_rule.as_ref().is_some_and(|r| !no_rule(&r.value)),
         connection.is_some(),
         workload.is_some(),
         split.is_some(),
@@ -225,13 +234,20 @@ fn is_empty(expect: &ExpectWords) -> bool {
     texts.iter().all(|t| t.is_none()) && given.iter().all(|g| !g)
 }
 
+/// A rule of which nothing is said.
+fn no_rule(words: &RuleWords) -> bool {
+    let RuleWords { route, redirect, rewrite, fault, headers, delegate } = words;
+    let texts = [rewrite.is_none(), fault.is_none(), headers.is_none(), delegate.is_none()];
+    route.is_none() && redirect.is_none() && texts.iter().all(|none| *none)
+}
+
 /// Two cases that ask the same and expect different values of one key: one of them must fail.
 fn contradicting(cases: &[CaseWords], nodes: &[Node]) -> Vec<Diagnostic> {
     let asked = |node: &Node| {
         let part = |key: &str| node.get(key).map(Node::to_json).unwrap_or_default();
-        ["from", "request", "pod", "forAll", "where"].map(part)
+        ["from", "request", "draw", "pod", "forAll", "where"].map(part)
     };
-    let mut seen: BTreeMap<[String; 5], Vec<usize>> = BTreeMap::new();
+    let mut seen: BTreeMap<[String; 6], Vec<usize>> = BTreeMap::new();
     let mut problems = Vec::new();
     for (index, (case, node)) in cases.iter().zip(nodes).enumerate() {
         let same = seen.entry(asked(node)).or_default();

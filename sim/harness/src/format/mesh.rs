@@ -13,6 +13,8 @@ use serde::Deserialize;
 pub struct MeshWords {
     /// Files, directories (recursive) and globs, relative to the file they stand in.
     pub manifests: Vec<String>,
+    /// Further manifests, in place: what stands for parts that live elsewhere.
+    pub inline: Option<String>,
     /// MeshConfig in Istio's own field names.
     pub config: Option<MeshConfig>,
     /// Semantics profile.

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 
 use mesh_config::decode::Spanned;
+use mesh_config::resource::http_route::{
+    Delegate, Headers, HttpFaultInjection, HttpRedirect, HttpRewrite, HttpRouteDestination,
+};
 use mesh_config::source::Span;
 use serde::Deserialize;
 
@@ -61,6 +64,8 @@ pub struct CaseWords {
     pub from: Option<Spanned<Client>>,
     /// What is sent.
     pub request: Option<Spanned<Request>>,
+    /// Of weighted destinations the one that Envoy's random value (modulo the total weight) chooses.
+    pub draw: Option<Spanned<u64>>,
     /// A pod to look at; nothing is sent.
     pub pod: Option<Spanned<WorkloadRef>>,
     /// All request classes between two sides.
@@ -127,6 +132,12 @@ pub struct ExpectWords {
     pub cluster: Option<Spanned<String>>,
     /// Route name.
     pub route: Option<Spanned<String>>,
+    /// Name of the virtual host at the client's proxy; `none` when there is none.
+    pub virtual_host: Option<Spanned<String>>,
+    /// What the VirtualService's HTTP rule that decides says.
+    pub rule: Option<Spanned<RuleWords>>,
+    /// Each of these is not what the HTTP rule that decides says.
+    pub not_rule: Option<Spanned<RuleWords>>,
     /// Service the request goes to.
     pub host: Option<Spanned<String>>,
     /// Subset it goes to.
@@ -193,6 +204,44 @@ pub enum ConnectionWord {
     Timeout,
 }
 
+/// `rule:` and `notRule:`, in the words of VirtualService; only what is given is compared.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RuleWords {
+    /// The destinations, all of them; ports and weights only where they are given.
+    pub route: Option<Vec<HttpRouteDestination>>,
+    /// The redirect.
+    pub redirect: Option<HttpRedirect>,
+    /// The rewrite.
+    pub rewrite: Option<HttpRewrite>,
+    /// Injected faults.
+    pub fault: Option<HttpFaultInjection>,
+    /// Header changes of the rule.
+    pub headers: Option<Headers>,
+    /// The delegation that led to the rule.
+    pub delegate: Option<Delegate>,
+}
+
+/// What a header's value must be like; all that is given.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HeaderMatchWords {
+    /// The whole value.
+    pub exact: Option<String>,
+    /// Its beginning.
+    pub prefix: Option<String>,
+    /// Its end.
+    pub suffix: Option<String>,
+    /// A part of it.
+    pub contains: Option<String>,
+    /// RE2, the whole value.
+    pub regex: Option<String>,
+    /// Whether the header is there at all.
+    pub present: Option<bool>,
+    /// The contrary of the above.
+    pub not: bool,
+}
+
 /// `upstream:`
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -205,6 +254,8 @@ pub struct UpstreamWords {
     pub authority: Option<String>,
     /// Headers; text must be equal, an empty text means absent.
     pub headers: HeaderWords,
+    /// Headers by what their values are like; several lines are one value, joined by commas.
+    pub header_matches: BTreeMap<String, HeaderMatchWords>,
 }
 
 /// `response:`
@@ -213,4 +264,6 @@ pub struct UpstreamWords {
 pub struct ResponseExpectWords {
     /// Headers; text must be equal, an empty text means absent.
     pub headers: HeaderWords,
+    /// Headers by what their values are like; several lines are one value, joined by commas.
+    pub header_matches: BTreeMap<String, HeaderMatchWords>,
 }

@@ -5,11 +5,12 @@
 
 use std::path::Path;
 
-use mesh_core::ir::{Route, RouteConfiguration, RouteSpecifier, Snapshot, Terminal};
+use mesh_core::ir::Route;
 use mesh_reports::conformance::{CaseResult, ConformanceReport, Difference, Prediction, Verdict};
 use mesh_reports::outcome::{HeaderLines, Outcome, ProxyLog};
 use serde_json::{Map, Value, json};
 
+use crate::chosen::route_at;
 use crate::conformance::case::{Case, read_corpus};
 use crate::conformance::{judge, predictor};
 use crate::loaded::LoadedMesh;
@@ -108,27 +109,8 @@ fn chosen(mesh: &LoadedMesh, log: &ProxyLog) -> Option<(u32, Route)> {
     let index = log.route_index?;
     let pod = mesh.lowering.mesh.pod_by_key(&log.pod)?;
     let snapshot = mesh.lowering.snapshot(mesh.lowering.mesh.proxy_of(pod)?)?;
-    let listener = log.listener.as_deref()?;
-    let name = log.virtual_host.as_deref()?;
-    let host = configurations(&snapshot, listener)
-        .into_iter()
-        .flat_map(|c| &c.virtual_hosts)
-        .find(|v| v.name.as_ref() == name)?;
-    Some((index, host.routes.get(index as usize)?.clone()))
-}
-
-/// The route configurations of the chains of a listener.
-fn configurations<'s>(snapshot: &'s Snapshot, listener: &str) -> Vec<&'s RouteConfiguration> {
-    let listener = snapshot.listeners.iter().find(|l| l.name.as_ref() == listener);
-    let chains = listener.into_iter().flat_map(|l| l.filter_chains.iter().chain(&l.default_filter_chain));
-    let of = |terminal: &'s Terminal| match terminal {
-        Terminal::Tcp(_) => None,
-        Terminal::Http(manager) => match &manager.route_specifier {
-            RouteSpecifier::Inline(config) => Some(config.as_ref()),
-            RouteSpecifier::Rds(name) => snapshot.routes.iter().find(|r| r.name == *name),
-        },
-    };
-    chains.filter_map(|chain| of(&chain.terminal)).collect()
+    let (_, route) = route_at(&snapshot, log.listener.as_deref()?, log.virtual_host.as_deref()?, index)?;
+    Some((index, route.clone()))
 }
 
 /// What is predicted for a key, when it is not what the case asserts.

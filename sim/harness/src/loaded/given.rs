@@ -3,13 +3,31 @@
 use std::path::Path;
 
 use mesh_config::diagnostic::{Diagnostic, Stage, codes};
+use mesh_config::input::{Expand, InputFile, expand};
 use mesh_config::source::{Sources, Span};
 
 use super::{MeshInput, UNREACHABLE};
 use crate::conformance::predictor::mesh_config;
 use crate::tokens::is_jwks;
 
+/// What places in `mesh.inline` are called.
+const INLINE: &str = "<mesh.inline>";
+
 impl MeshInput {
+    /// The manifests the words name, relative to `base`, and those that stand in place.
+    #[must_use]
+    pub fn files(&self, base: &Path) -> (Vec<InputFile>, Vec<Diagnostic>) {
+        let how = Expand { base: Some(base), recursive: true, stdin: None };
+        let (mut files, problems) = expand(&self.words.manifests, how);
+        files.extend(
+            self.words
+                .inline
+                .as_ref()
+                .map(|text| InputFile { display_name: INLINE.to_owned(), bytes: text.clone().into_bytes() }),
+        );
+        (files, problems)
+    }
+
     /// Reads the key sets of `mesh.jwks` that stand in files, relative to `base`: values that are neither `unreachable` nor
     /// a document.
     pub fn read_key_sets(&mut self, base: &Path, out: &mut Vec<Diagnostic>) {

@@ -8,6 +8,7 @@ use mesh_reports::findings::Finding;
 use rayon::prelude::*;
 
 use super::{TestOptions, audit, errors, for_all, names, pods, result_of, skipped};
+use crate::chosen;
 use crate::document::PolicyDocument;
 use crate::expect::judge;
 use crate::format::client::Client;
@@ -138,7 +139,11 @@ pub(super) fn judge_case(
         // Too many combinations of random choices.
         Err(reason) => return CaseVerdict { status: Status::Unknown, reason, ..verdict },
     };
-    let (status, differences, reason) = judge(&case.expect, &predictions, &mesh.world);
+    let predictions = match &case.draw {
+        Some(draw) => drawn(predictions, draw.value, mesh),
+        None => predictions,
+    };
+    let (status, differences, reason) = judge(&case.expect, &predictions, mesh);
     if status == Status::Unknown {
         // What is not modelled is the place to look at, not what would decide without it.
         let unknown = predictions.iter().flat_map(|p| &p.outcome.unknown).next();
@@ -162,6 +167,22 @@ pub(super) fn answers(
     })?;
     let lowered = client_request(request, &sender, &mesh.directory)?;
     predict(mesh, &sender, &lowered, behaviors, explain)
+}
+
+/// Of the outcomes those that remain when a random value chooses among weighted clusters at the client's proxy.
+fn drawn(predictions: Vec<Prediction>, value: u64, mesh: &LoadedMesh) -> Vec<Prediction> {
+    let fits = |p: &Prediction| {
+        let hop = p.record.client_hop();
+        let chosen = hop.and_then(|h| chosen::weighted(chosen::route(mesh, h)?.1, value));
+        chosen.is_none_or(|cluster| hop.and_then(|h| h.cluster_name.as_deref()) == Some(cluster))
+    };
+    let mut left: Vec<Prediction> = predictions.into_iter().filter(fits).collect();
+    let total: f64 = left.iter().map(|p| p.p).sum();
+    for prediction in &mut left {
+        prediction.p /= total;
+        prediction.outcome.p = prediction.p;
+    }
+    left
 }
 
 /// The command that shows every step of a case.

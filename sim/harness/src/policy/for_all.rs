@@ -135,7 +135,7 @@ impl Question<'_> {
         if concerned.is_empty() || mtls.is_some_and(|wanted| !spoke(wanted)) {
             return Judged::Apart;
         }
-        let (status, differences, reason) = judge(&self.case.expect, &concerned, &self.mesh.world);
+        let (status, differences, reason) = judge(&self.case.expect, &concerned, self.mesh);
         match status {
             Status::Passed | Status::Skipped => Judged::Held,
             Status::Unknown => Judged::Unknown(format!("{reason}: {}", class.key)),
