@@ -119,6 +119,9 @@ pub struct ConformanceReport {
     pub cases: Vec<CaseResult>,
     /// Counts per mesh.
     pub totals: BTreeMap<String, Totals>,
+    /// The user interrupted it: the cases that would follow were not judged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
     /// Cases that are not judged, by the reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kept_out: BTreeMap<String, u32>,
@@ -203,6 +206,9 @@ impl ConformanceReport {
             row(name, totals);
         }
         row("total", self.total());
+        if self.interrupted {
+            out.push_str("interrupted: the cases that would follow were not judged\n");
+        }
         for (reason, count) in &self.kept_out {
             let _ = writeln!(out, "not judged: {count} ({reason})");
         }

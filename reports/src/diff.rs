@@ -79,6 +79,9 @@ pub struct DiffReport {
     pub head: String,
     /// Requests that were asked on both sides.
     pub asked: u64,
+    /// Requests that were not asked because the user interrupted it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub not_asked: u64,
     /// Counts per category, in the order of [`Category::ALL`], without zeros.
     pub counts: Vec<CategoryCount>,
     /// Some requests of each category.
@@ -87,6 +90,10 @@ pub struct DiffReport {
     pub callers: OneSided,
     /// What was not told apart: there may be more differences.
     pub limits: Vec<Unknown>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// How many requests changed in one way.

@@ -243,6 +243,9 @@ pub struct WhatIfReport {
     pub still_plain: Vec<MatrixCell>,
     /// What to apply beside the change so that nobody breaks.
     pub exemptions: Vec<Exemption>,
+    /// The user interrupted it: nothing was compared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
 }
 
 impl WhatIfReport {

@@ -491,7 +491,7 @@ pub(crate) struct GraphArgs {
 }
 
 /// `conformance`
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ConformanceArgs {
     /// Corpus directory.
     #[arg(default_value = "tests/conformance", value_name = "DIR")]

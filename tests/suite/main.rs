@@ -13,6 +13,7 @@ mod docs;
 mod dynamic;
 mod gates;
 mod import;
+mod interrupt;
 mod matrix;
 mod program;
 mod replay;

@@ -58,6 +58,9 @@ fn lines(out: &mut String, mark: &str, all: &[String]) {
 }
 
 fn notes(report: &DiffReport, out: &mut String, bullet: &str) {
+    if report.not_asked > 0 {
+        let _ = writeln!(out, "\n{bullet}interrupted: {} requests were not asked", count(report.not_asked));
+    }
     for (what, list) in
         [("only in base", &report.callers.only_in_base), ("only in head", &report.callers.only_in_head)]
     {

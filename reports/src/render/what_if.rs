@@ -24,6 +24,10 @@ pub fn what_if_table(report: &WhatIfReport) -> String {
         };
         let _ = writeln!(out, "  {what}");
     }
+    if report.interrupted {
+        out.push_str("\ninterrupted: nothing was compared\n");
+        return out;
+    }
     let _ = writeln!(out, "\nBREAKS  {} of {} calls", report.broken.len(), report.questions);
     breaks(&report.broken, &mut out);
     if !report.shut_out.is_empty() {

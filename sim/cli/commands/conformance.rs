@@ -7,36 +7,55 @@ use mesh_reports::conformance::ConformanceReport;
 use super::output;
 use crate::args::{ConformanceArgs, Global, Judge, Output};
 use crate::exit::Exit;
+use crate::interrupt::{self, Out};
 use crate::progress::Progress;
+
+/// Recordings over time that are judged together: they share the threads, and an interrupt loses them together.
+const DYNAMIC_AT_ONCE: usize = 16;
 
 /// The command.
 pub(crate) fn conformance(args: &ConformanceArgs, global: &Global) -> Exit {
     let progress = Progress::start("judging recorded answers", global);
-    let judged = match args.judge.as_slice() {
-        [Judge::Istio] => istio_tests(args),
-        _ => judge(args).map_err(|e| e.to_string()),
-    };
-    let report = match judged {
-        Ok(report) => report,
-        Err(e) => {
-            anstream::eprintln!("error: {e}");
-            return Exit::Input;
+    let work = args.clone();
+    let (pieces, interrupted) = interrupt::pieces(move |out| {
+        let judged = match work.judge.as_slice() {
+            [Judge::Istio] => istio_tests(&work).map(|report| out.put(Ok(report))),
+            _ => judge(&work, out).map_err(|e| e.to_string()),
+        };
+        if let Err(why) = judged {
+            out.put(Err(why));
         }
-    };
+    });
     progress.finish();
+    let mut report = ConformanceReport { interrupted, ..ConformanceReport::default() };
+    for piece in pieces {
+        match piece {
+            Ok(more) => report.merge(more),
+            Err(e) => {
+                anstream::eprintln!("error: {e}");
+                return Exit::Input;
+            }
+        }
+    }
+    if interrupted {
+        return shown(&report, global).worst(Exit::Interrupted);
+    }
     if report.cases.is_empty() {
         anstream::eprintln!("error: no case matched");
         return Exit::Nothing;
     }
-    let printed = match global.output.unwrap_or(Output::Table) {
-        Output::Json => output::stdout(&output::json(&report)),
+    shown(&report, global).worst(if failed(&report, global.strict) { Exit::Failed } else { Exit::Good })
+}
+
+fn shown(report: &ConformanceReport, global: &Global) -> Exit {
+    match global.output.unwrap_or(Output::Table) {
+        Output::Json => output::stdout(&output::json(report)),
         Output::Table | Output::Wide => output::stdout(&report.table()),
         other => {
             anstream::eprintln!("error: conformance has no output {other:?}; it has table and json");
-            return Exit::Usage;
+            Exit::Usage
         }
-    };
-    printed.worst(if failed(&report, global.strict) { Exit::Failed } else { Exit::Good })
+    }
 }
 
 /// Cases made from Istio's own tests, from where their archive was unpacked.
@@ -47,30 +66,36 @@ fn istio_tests(args: &ConformanceArgs) -> Result<ConformanceReport, String> {
     Ok(report)
 }
 
-fn judge(args: &ConformanceArgs) -> Result<ConformanceReport, case::CorpusError> {
+/// What became of one part of the corpus.
+type Piece = Result<ConformanceReport, String>;
+
+/// One piece per mesh and kind of recording.
+fn judge(args: &ConformanceArgs, out: &Out<Piece>) -> Result<(), case::CorpusError> {
     let corpus = case::read_corpus(&args.dir)?;
     let wanted = |judge: Judge| args.judge.is_empty() || args.judge.contains(&judge);
-    let mut report = ConformanceReport::default();
-    let mut add = |judged: ConformanceReport| {
-        for case in judged.cases {
+    let add = |mut judged: ConformanceReport| {
+        judged.retain(|case| {
             let mesh = args.mesh.as_ref().is_none_or(|m| *m == case.mesh);
-            if mesh && args.case.as_ref().is_none_or(|c| *c == case.id) {
-                report.push(case);
-            }
-        }
+            mesh && args.case.as_ref().is_none_or(|c| *c == case.id)
+        });
+        out.put(Ok(judged));
     };
     if wanted(Judge::Requests) {
         let selection = Selection { mesh: args.mesh.clone(), case: args.case.clone() };
-        add(run(&corpus, &selection, |mesh| {
-            let loaded = predictor::load(mesh)?;
-            Ok(move |case: &case::Case| predictor::predict_case(&loaded, case))
-        }));
+        for mesh in &corpus {
+            add(run(std::slice::from_ref(mesh), &selection, |mesh| {
+                let loaded = predictor::load(mesh)?;
+                Ok(move |case: &case::Case| predictor::predict_case(&loaded, case))
+            }));
+        }
     }
     // Whole groups are passed over when only one mesh of another group is asked for.
     let group =
         |name: &str| args.mesh.as_deref().is_none_or(|m| m == name || m.starts_with(&format!("{name}/")));
     if wanted(Judge::Translation) && group("translation") {
-        add(translation::judge_all(&corpus)?);
+        for mesh in &corpus {
+            add(translation::judge_all(std::slice::from_ref(mesh))?);
+        }
     }
     if wanted(Judge::Admission) && group("admission") {
         add(admission::judge_all(&admission::read(&args.dir)?));
@@ -82,9 +107,11 @@ fn judge(args: &ConformanceArgs) -> Result<ConformanceReport, case::CorpusError>
     if wanted(Judge::Dynamic) && group("dynamic") && over_time.is_dir() {
         let mut recordings = dynamic::read(&over_time)?;
         recordings.retain(|r| args.case.as_ref().is_none_or(|c| *c == r.name));
-        add(dynamic::judge_all(&recordings));
+        for recording in recordings.chunks(DYNAMIC_AT_ONCE) {
+            add(dynamic::judge_all(recording));
+        }
     }
-    Ok(report)
+    Ok(())
 }
 
 fn failed(report: &ConformanceReport, strict: bool) -> bool {

@@ -5,6 +5,7 @@ use mesh_harness::document::{ScenarioDocument, TestDocument, read_file};
 use mesh_harness::format::client::WorkloadRef;
 use mesh_harness::loaded::{LoadedMesh, MeshInput};
 use mesh_harness::space::{Scope, all_populated};
+use mesh_harness::stop::Stop;
 use mesh_reports::diff::{Category, DiffReport};
 use mesh_reports::render::diff as render;
 
@@ -12,6 +13,7 @@ use super::{inputs, output};
 use crate::args::{DiffArgs, Global, Manifests, Output};
 use crate::diagnostics;
 use crate::exit::Exit;
+use crate::interrupt;
 use crate::progress::Progress;
 
 const REPORTS: [&str; 4] = ["json", "yaml", "markdown", "github"];
@@ -26,6 +28,7 @@ pub(crate) fn diff(args: &DiffArgs, global: &Global) -> Exit {
         Ok(options) => options,
         Err(exit) => return exit,
     };
+    interrupt::asks(&options.stop);
     let scenarios = match scenarios(args, global) {
         Ok(scenarios) => scenarios,
         Err(exit) => return exit,
@@ -50,7 +53,9 @@ pub(crate) fn diff(args: &DiffArgs, global: &Global) -> Exit {
     for target in &targets {
         exit = exit.worst(output::file(&target.path, &text(&report, &target.kind)));
     }
-    if report.asked == 0 {
+    if options.stop.asked() {
+        exit = exit.worst(Exit::Interrupted);
+    } else if report.asked == 0 {
         anstream::eprintln!(
             "error: no request could be asked on both sides: do the manifests hold workloads?"
         );
@@ -86,7 +91,7 @@ fn options(args: &DiffArgs) -> Result<DiffOptions, Exit> {
         max_classes: args.max_classes,
         ..Scope::default()
     };
-    Ok(DiffOptions { scope, witnesses: args.witnesses, allowed })
+    Ok(DiffOptions { scope, witnesses: args.witnesses, allowed, stop: Stop::default() })
 }
 
 fn scenarios(args: &DiffArgs, global: &Global) -> Result<Vec<ScenarioDocument>, Exit> {

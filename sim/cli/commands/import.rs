@@ -8,7 +8,8 @@ use mesh_config::load::text_of_bytes;
 use mesh_config::source::{FileId, Sources};
 use mesh_config::yaml::parse_stream;
 use mesh_harness::import::{Format, Imported, Order, import as imported, judge};
-use mesh_harness::policy::{Stop, TestOptions};
+use mesh_harness::policy::TestOptions;
+use mesh_harness::stop::Stop;
 use mesh_reports::checks::TestReport;
 
 use super::{explain, init, inputs, output, test};

@@ -5,12 +5,14 @@ use mesh_harness::matrix::callers::invite;
 use mesh_harness::matrix::known::known_calls;
 use mesh_harness::matrix::what_if::{WhatIf, what_if};
 use mesh_harness::matrix::{MatrixOptions, answer, questions};
+use mesh_harness::stop::Stop;
 use mesh_reports::matrix::{MatrixReport, WhatIfReport};
 use mesh_reports::render::{matrix as render, what_if as render_what_if};
 
 use super::{inputs, output};
 use crate::args::{Global, MatrixArgs, Output};
 use crate::exit::Exit;
+use crate::interrupt;
 
 const REPORTS: [&str; 7] = ["json", "yaml", "csv", "html", "markdown", "table", "exemptions"];
 
@@ -28,6 +30,10 @@ pub(crate) fn matrix(args: &MatrixArgs, global: &Global) -> Exit {
         }
         None => None,
     };
+    let stop = Stop::default();
+    if what.is_none() {
+        interrupt::asks(&stop);
+    }
     let (mesh, document) = match inputs::mesh_and_document(&args.manifests, "matrix", invite, global) {
         Ok(found) => found,
         Err(exit) => return exit,
@@ -41,8 +47,8 @@ pub(crate) fn matrix(args: &MatrixArgs, global: &Global) -> Exit {
         options.calls = Some(known_calls(document));
     }
     match what {
-        Some(what) => changed(&mesh, &options, &what, &targets, global),
-        None => matrix_of(&mesh, &options, &targets, global),
+        Some(what) => changed(mesh, options, what, &targets, global),
+        None => matrix_of(&mesh, &options, &stop, &targets, global),
     }
 }
 
@@ -61,6 +67,7 @@ fn options(args: &MatrixArgs, global: &Global) -> MatrixOptions {
 fn matrix_of(
     mesh: &LoadedMesh,
     options: &MatrixOptions,
+    stop: &Stop,
     targets: &[output::ReportTarget],
     global: &Global,
 ) -> Exit {
@@ -69,10 +76,11 @@ fn matrix_of(
         anstream::eprintln!("error: no caller and service port are left to ask");
         return Exit::Nothing;
     }
-    let report = answer(mesh, &asked, options.threads);
+    let report = answer(mesh, &asked, options.threads, stop);
     let text = |kind: &str| matrix_text(&report, kind);
     let unknown = global.strict && report.totals().unknown > 0;
-    shown(text, targets, global).worst(if unknown { Exit::Failed } else { Exit::Good })
+    let exit = shown(text, targets, global).worst(if unknown { Exit::Failed } else { Exit::Good });
+    if stop.asked() { exit.worst(Exit::Interrupted) } else { exit }
 }
 
 fn matrix_text(report: &MatrixReport, kind: &str) -> Option<String> {
@@ -89,19 +97,25 @@ fn matrix_text(report: &MatrixReport, kind: &str) -> Option<String> {
 }
 
 fn changed(
-    mesh: &LoadedMesh,
-    options: &MatrixOptions,
-    what: &WhatIf,
+    mesh: LoadedMesh,
+    options: MatrixOptions,
+    what: WhatIf,
     targets: &[output::ReportTarget],
     global: &Global,
 ) -> Exit {
-    let report = match what_if(mesh, options, what) {
-        Ok(report) => report,
-        Err(why) => {
+    let change = what.text();
+    let (found, interrupted) = interrupt::pieces(move |out| out.put(what_if(&mesh, &options, &what)));
+    let report = match found.into_iter().next() {
+        Some(Ok(report)) => report,
+        Some(Err(why)) => {
             anstream::eprintln!("error: --what-if: {why}");
             return Exit::Usage;
         }
+        None => WhatIfReport { change, interrupted, ..WhatIfReport::default() },
     };
+    if report.interrupted {
+        return shown(|kind| what_if_text(&report, kind), targets, global).worst(Exit::Interrupted);
+    }
     if report.questions == 0 {
         anstream::eprintln!("error: no caller and service port are left to ask");
         return Exit::Nothing;

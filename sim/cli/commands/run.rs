@@ -6,7 +6,7 @@ use mesh_harness::document::{Override, ReadDocuments, TestDocument, read_file};
 use mesh_harness::findings::rules;
 use mesh_harness::format::quantity::{Duration, Percent};
 use mesh_harness::scenario::{self, Ran, RunOptions};
-use mesh_reports::checks::{EXPECTATION, FileResult, GATE, TestReport, UNKNOWN};
+use mesh_reports::checks::{EXPECTATION, FileResult, GATE, Stopped, TestReport, UNKNOWN};
 use mesh_reports::render::run_table::run_table;
 use mesh_reports::render::{github, gitlab, graph_text, html, junit, markdown, sarif, svg, tap, tests};
 use mesh_reports::run::{GateVerdict, RESULT_VERSION, RunReport};
@@ -16,6 +16,7 @@ use super::output::{self, ReportTarget};
 use crate::args::{Global, Output, Overrides, RunArgs};
 use crate::diagnostics;
 use crate::exit::Exit;
+use crate::interrupt;
 use crate::progress::Progress;
 
 /// What is made of reports alone, on stdout or into a file.
@@ -30,6 +31,19 @@ const EACH: [&str; 7] = ["dot", "mermaid", "svg", "d3", "prom", "openmetrics", "
 struct Results<'a> {
     api_version: &'static str,
     runs: &'a [RunReport],
+    /// Why not every scenario was run; absent when all were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped: Option<Stopped>,
+    /// Files with scenarios that were not run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_run: &'a Vec<String>,
+}
+
+/// What was run, and what an interrupt left out.
+struct Done {
+    reports: Vec<RunReport>,
+    not_run: Vec<String>,
+    strict: bool,
 }
 
 /// The command.
@@ -47,18 +61,28 @@ pub(crate) fn run(args: &RunArgs, global: &Global) -> Exit {
         Ok(options) => options,
         Err(exit) => return exit,
     };
-    let mut exit = Exit::Good;
-    let mut all = Vec::new();
-    let mut found = 0;
-    for path in &args.scenarios {
-        let (ran, e) = run_file(path, &options, &overrides, global, &mut found);
+    let (paths, how) = (args.scenarios.clone(), global.clone());
+    let (files, interrupted) = interrupt::pieces(move |out| {
+        for path in &paths {
+            let mut found = 0;
+            let (ran, exit) = run_file(path, &options, &overrides, &how, &mut found);
+            out.put((ran, exit, found));
+        }
+    });
+    let not_run: Vec<String> =
+        args.scenarios.iter().skip(files.len()).map(|p| p.display().to_string()).collect();
+    let mut exit = if interrupted { Exit::Interrupted } else { Exit::Good };
+    let (mut all, mut found, mut broken) = (Vec::new(), 0, false);
+    for (ran, e, scenarios) in files {
+        broken |= e == Exit::Input;
         exit = exit.worst(e);
         all.extend(ran);
+        found += scenarios;
     }
-    if exit == Exit::Input {
+    if broken {
         return exit;
     }
-    if found == 0 {
+    if found == 0 && !interrupted {
         anstream::eprintln!("error: no document of kind Scenario in {}", list(&args.scenarios));
         return Exit::Nothing;
     }
@@ -67,12 +91,16 @@ pub(crate) fn run(args: &RunArgs, global: &Global) -> Exit {
             exit = exit.worst(report(ran, target, all.len()));
         }
     }
-    let reports: Vec<RunReport> = all.into_iter().map(|ran| ran.report).collect();
-    for target in targets.iter().filter(|t| FORMS.contains(&t.kind.as_str())) {
-        exit = exit.worst(output::file(&target.path, &text(&reports, &target.kind, global.strict)));
+    if !not_run.is_empty() {
+        anstream::eprintln!("interrupted: not run: {}", not_run.join(", "));
     }
-    let printed = output::stdout(&text(&reports, form, global.strict));
-    exit.worst(printed).worst(verdict(&reports, global.strict))
+    let reports: Vec<RunReport> = all.into_iter().map(|ran| ran.report).collect();
+    let done = Done { reports, not_run, strict: global.strict };
+    for target in targets.iter().filter(|t| FORMS.contains(&t.kind.as_str())) {
+        exit = exit.worst(output::file(&target.path, &text(&done, &target.kind)));
+    }
+    let printed = output::stdout(&text(&done, form));
+    exit.worst(printed).worst(verdict(&done.reports, global.strict))
 }
 
 fn list(paths: &[std::path::PathBuf]) -> String {
@@ -157,15 +185,23 @@ fn form(output: Output) -> Option<&'static str> {
     ["table", "wide", "name"].into_iter().chain(FORMS).find(|f| *f == output.name())
 }
 
-fn text(reports: &[RunReport], form: &str, strict: bool) -> String {
-    let gates = || TestReport { strict, ..TestReport::new(reports.iter().map(FileResult::of_run).collect()) };
+fn text(done: &Done, form: &str) -> String {
+    let (reports, not_run) = (done.reports.as_slice(), &done.not_run);
+    let stopped = (!not_run.is_empty()).then_some(Stopped::Interrupted);
+    let results = || Results { api_version: RESULT_VERSION, runs: reports, stopped, not_run };
+    let gates = || TestReport {
+        strict: done.strict,
+        stopped,
+        not_run: not_run.clone(),
+        ..TestReport::new(reports.iter().map(FileResult::of_run).collect())
+    };
     let named = || [EXPECTATION, GATE, UNKNOWN].into_iter().chain(rules());
     match form {
         "table" => tables(reports, false),
         "wide" => tables(reports, true),
         "name" => reports.iter().map(|r| format!("{}\n", r.name)).collect(),
         "ndjson" => reports.iter().map(output::line).collect(),
-        "yaml" => output::yaml(&Results { api_version: RESULT_VERSION, runs: reports }),
+        "yaml" => output::yaml(&results()),
         "markdown" => markdown::runs(reports),
         "html" => html::runs(reports),
         "junit" => junit::junit(&gates()),
@@ -173,7 +209,7 @@ fn text(reports: &[RunReport], form: &str, strict: bool) -> String {
         "github" => github::annotations(&gates().problems(), &tests::summary(&gates())),
         "gitlab" => gitlab::code_quality(&gates().problems()),
         "sarif" => sarif::sarif(&gates().problems(), named()),
-        _ => output::json(&Results { api_version: RESULT_VERSION, runs: reports }),
+        _ => output::json(&results()),
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use mesh_harness::coverage::coverage as covered;
 use mesh_harness::findings::rules;
-use mesh_harness::policy::{Stop, TestOptions, find, mutate, test_paths, without_tests};
+use mesh_harness::policy::{TestOptions, find, mutate, test_paths, without_tests};
+use mesh_harness::stop::Stop;
 use mesh_reports::checks::{EXPECTATION, GATE, Stopped, TestReport, UNKNOWN};
 use mesh_reports::coverage::{self, threshold};
 use mesh_reports::render::{github, gitlab, html, junit, markdown, mutation, sarif, tap, tests};
@@ -37,10 +38,10 @@ pub(crate) fn test(args: &TestArgs, global: &Global) -> Exit {
         return Exit::Input;
     }
     let files = find(&paths);
+    interrupt::asks(&options.stop);
     if args.mutate {
         return mutated(args, &files, &options, global);
     }
-    interrupt::asks(&options.stop);
     let progress = Progress::start(&format!("testing {} files", files.len()), global);
     let mut report = TestReport { strict: global.strict, ..test_paths(&files, &options) };
     if args.coverage.wanted() || targets.iter().any(|t| t.kind == "lcov") {
@@ -114,6 +115,10 @@ fn mutated(args: &TestArgs, files: &[PathBuf], options: &TestOptions, global: &G
         _ => mutation::table(&report),
     };
     let mut exit = output::stdout(&text);
+    if options.stop.asked() {
+        anstream::eprintln!("interrupted: {} of {} changes were tried", report.tried, report.possible);
+        exit = exit.worst(Exit::Interrupted);
+    }
     if !report.broken.is_empty() {
         exit = exit.worst(Exit::Input);
     }

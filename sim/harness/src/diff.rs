@@ -15,6 +15,7 @@ use crate::plan::behavior::{Behaviors, behaviors};
 use crate::plan::traffic::requests;
 use crate::predict::Prediction;
 use crate::space::{self, Class, ClientClass, Ending, Endings, Plane, Scope, Space};
+use crate::stop::Stop;
 
 /// Shares and times that differ by less are equal.
 const SAME: f64 = 1e-9;
@@ -38,6 +39,8 @@ pub struct DiffOptions {
     pub witnesses: usize,
     /// Categories that are intended.
     pub allowed: Vec<Category>,
+    /// Asked when the user wants no more.
+    pub stop: Stop,
 }
 
 /// One request with what pods do meanwhile.
@@ -80,9 +83,11 @@ pub fn diff(
             list.push(reference);
         }
     }
-    report.asked = both.len() as u64;
-    let changes: Vec<Option<(Category, Witness)>> = both.par_iter().map(|q| compare(q, base, head)).collect();
-    fill(&mut report, changes.into_iter().flatten(), options);
+    let ask = |question| (!options.stop.asked()).then(|| compare(question, base, head));
+    let changes: Vec<Option<Option<(Category, Witness)>>> = both.par_iter().map(ask).collect();
+    report.asked = changes.iter().flatten().count() as u64;
+    report.not_asked = both.len() as u64 - report.asked;
+    fill(&mut report, changes.into_iter().flatten().flatten(), options);
     report
 }
 

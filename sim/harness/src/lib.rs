@@ -42,6 +42,7 @@ pub mod report;
 pub mod scenario;
 pub mod snapshot;
 pub mod space;
+pub mod stop;
 pub mod timeline;
 pub mod tokens;
 pub mod translation;

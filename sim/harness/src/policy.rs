@@ -13,8 +13,6 @@ mod names;
 mod pods;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use mesh_config::diagnostic::{Diagnostic, Severity};
 use mesh_config::source::Sources;
@@ -30,26 +28,10 @@ use crate::loaded::LoadedMesh;
 use crate::plan::behavior::Behaviors;
 use crate::scenario::{self, RunOptions};
 use crate::snapshot;
+use crate::stop::Stop;
 
 pub use explain::{CaseExplained, explain_case};
 pub use mutate::mutate;
-
-/// Asks a run of tests to end early, from another thread.
-#[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    /// Files that were not begun yet will not be.
-    pub fn ask(&self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-
-    /// Whether somebody asked.
-    #[must_use]
-    pub fn asked(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
-    }
-}
 
 /// How tests are run.
 #[derive(Debug, Clone, Default)]

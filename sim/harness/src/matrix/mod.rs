@@ -25,6 +25,7 @@ use crate::loaded::LoadedMesh;
 use crate::plan::behavior::Behaviors;
 use crate::plan::traffic::client_request;
 use crate::predict::{Prediction, predict};
+use crate::stop::Stop;
 use callers::Caller;
 use known::{KnownCall, is_known};
 use targets::Target;
@@ -151,9 +152,10 @@ fn glob(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// Puts the questions to a mesh. It must hold the pods of the mesh they were made for: policies may differ.
+/// Puts the questions to a mesh. It must hold the pods of the mesh they were made for: policies may differ. When it is
+/// stopped, the report says how many questions were left out.
 #[must_use]
-pub fn answer(mesh: &LoadedMesh, questions: &Questions, threads: usize) -> MatrixReport {
+pub fn answer(mesh: &LoadedMesh, questions: &Questions, threads: usize, stop: &Stop) -> MatrixReport {
     // Callers that nothing can tell apart get one answer, unless they are pods of the service themselves.
     let mut unique: BTreeMap<(String, usize, String), &Ask> = BTreeMap::new();
     let key = |ask: &Ask| -> Option<(String, usize, String)> {
@@ -170,15 +172,17 @@ pub fn answer(mesh: &LoadedMesh, questions: &Questions, threads: usize) -> Matri
     }
     let list: Vec<_> = unique.into_iter().collect();
     let ask_all = || -> BTreeMap<_, MatrixCell> {
-        list.par_iter().map(|(key, ask)| (key.clone(), one(mesh, questions, ask))).collect()
+        let wanted = list.par_iter().filter(|_| !stop.asked());
+        wanted.map(|(key, ask)| (key.clone(), one(mesh, questions, ask))).collect()
     };
     let answers = match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
         Ok(pool) => pool.install(ask_all),
         Err(_) => ask_all(),
     };
-    let mut cells = Vec::new();
+    let (mut cells, mut left) = (Vec::new(), 0_usize);
     for ask in &questions.asks {
         let found = key(ask).and_then(|k| answers.get(&k));
+        left += usize::from(found.is_none());
         let (Some(found), Some(caller), Some(target)) =
             (found, questions.callers.get(ask.caller), questions.targets.get(ask.target))
         else {
@@ -190,7 +194,11 @@ pub fn answer(mesh: &LoadedMesh, questions: &Questions, threads: usize) -> Matri
             ..found.clone()
         });
     }
-    report(questions, cell::best(cells))
+    let mut report = report(questions, cell::best(cells));
+    if left > 0 {
+        report.skipped.push(format!("interrupted: {left} of {} questions were not asked", questions.len()));
+    }
+    report
 }
 
 /// Every outcome of a question.

@@ -6,6 +6,7 @@ use mesh_reports::matrix::{CellVerdict, MatrixReport, Protection};
 
 use super::*;
 use crate::loaded::MeshInput;
+use crate::stop::Stop;
 
 /// A mesh of some YAML, strangers invited.
 pub(super) fn mesh(text: &str) -> LoadedMesh {
@@ -45,7 +46,7 @@ pub(super) const BARE: &str = ", annotations: {sidecar.istio.io/inject: \"false\
 fn ask(text: &str) -> MatrixReport {
     let mesh = mesh(text);
     let questions = questions(&mesh, &MatrixOptions::default());
-    answer(&mesh, &questions, 1)
+    answer(&mesh, &questions, 1, &Stop::default())
 }
 
 fn said(report: &MatrixReport, caller: &str, target: &str) -> (CellVerdict, String, Protection, String) {
@@ -160,7 +161,8 @@ fn threads_do_not_change_the_answer() {
     let text = app("a", "web", "http:80", "") + &app("a", "api", "http:80", "");
     let mesh = mesh(&text);
     let questions = questions(&mesh, &MatrixOptions::default());
-    assert_eq!(answer(&mesh, &questions, 1), answer(&mesh, &questions, 4));
+    let asked = |threads| answer(&mesh, &questions, threads, &Stop::default());
+    assert_eq!(asked(1), asked(4));
 }
 
 #[test]

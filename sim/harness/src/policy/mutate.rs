@@ -53,7 +53,8 @@ pub fn mutate(files: &[PathBuf], options: &TestOptions, limit: usize) -> Mutatio
     let planned = planned(&suites);
     report.possible = planned.len() as u64;
     let chosen = spread(planned, limit);
-    let judge = || chosen.par_iter().map(|p| (fate(p, &suites), p)).collect::<Vec<_>>();
+    let wanted = |_: &&Planned| !options.stop.asked();
+    let judge = || chosen.par_iter().filter(wanted).map(|p| (fate(p, &suites), p)).collect::<Vec<_>>();
     let judged = match rayon::ThreadPoolBuilder::new().num_threads(options.run.threads).build() {
         Ok(pool) => pool.install(judge),
         Err(_) => judge(),

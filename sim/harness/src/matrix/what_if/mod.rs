@@ -26,6 +26,7 @@ use super::callers::Caller;
 use super::targets::Target;
 use super::{MatrixOptions, Questions, answer, outcomes_of, questions};
 use crate::loaded::LoadedMesh;
+use crate::stop::Stop;
 use cause::Call;
 use documents::{Doc, applied};
 use exempt::{Draft, Need};
@@ -37,9 +38,9 @@ use exempt::{Draft, Need};
 pub fn what_if(mesh: &LoadedMesh, options: &MatrixOptions, what: &WhatIf) -> Result<WhatIfReport, String> {
     let change = change::document(mesh, what)?;
     let asked = questions(mesh, options);
-    let before = answer(mesh, &asked, options.threads);
+    let before = answer(mesh, &asked, options.threads, &Stop::default());
     let changed = applied(mesh, std::slice::from_ref(&change), "the change");
-    let after = answer(&changed, &asked, options.threads);
+    let after = answer(&changed, &asked, options.threads, &Stop::default());
     let study = Study { asked: &asked, changed: &changed, before: &before, after: &after, options };
     let mut report = WhatIfReport {
         api_version: RESULT_VERSION.to_owned(),
@@ -213,7 +214,7 @@ impl<'a> Study<'a> {
         }
         let documents: Vec<Doc> = drafts.iter().map(|d| d.doc.clone()).collect();
         let exempted = applied(self.changed, &documents, "the exemptions");
-        answer(&exempted, self.asked, self.options.threads)
+        answer(&exempted, self.asked, self.options.threads, &Stop::default())
     }
 
     /// Calls beyond those asked for that change (let through again, or broken), by the document that is for their service.

@@ -6,6 +6,7 @@ use super::super::tests::{BARE, app, mesh};
 use super::*;
 use crate::lint::lint;
 use crate::loaded::MeshInput;
+use crate::stop::Stop;
 
 fn ask(text: &str, what: &str) -> WhatIfReport {
     let mesh = mesh(text);
@@ -20,7 +21,7 @@ fn ask(text: &str, what: &str) -> WhatIfReport {
 fn holds(text: &str, report: &WhatIfReport) {
     let before = mesh(text);
     let asked = questions(&before, &MatrixOptions::default());
-    let today = answer(&before, &asked, 1);
+    let today = answer(&before, &asked, 1, &Stop::default());
     let mut documents: Vec<&str> = report.applied.iter().map(|m| m.yaml.as_str()).collect();
     documents.extend(report.exemptions.iter().map(|e| e.manifest.yaml.as_str()));
     let with = format!("{text}---\n{}", documents.join("---\n"));
@@ -48,7 +49,7 @@ fn holds(text: &str, report: &WhatIfReport) {
         .filter(|d| d.span().start >= own_bytes && d.code != mesh_config::diagnostic::codes::DUPLICATE_OBJECT)
         .collect();
     assert!(said.is_empty(), "lint of what is offered: {said:#?}");
-    let exempted = answer(&mesh(&with), &asked, 1);
+    let exempted = answer(&mesh(&with), &asked, 1, &Stop::default());
     for broken in report.broken.iter().filter(|b| !b.exemptions.is_empty()) {
         let of = |r: &MatrixReport| r.cell(&broken.caller, &broken.target).map(|c| c.verdict);
         assert_eq!(of(&exempted), of(&today), "{} -> {}", broken.caller, broken.target);
