@@ -163,7 +163,7 @@ fn diff_and_matrix_say_how_much_they_did_not_ask() {
         place.interrupted(&["diff", "app.yaml", "pipe.yaml", "--report", "json=r.json"], &bookinfo());
     assert_eq!(code, Some(130), "{out}");
     let report = place.json("r.json");
-    assert!(report["asked"] == 0 && report["notAsked"].as_u64().is_some_and(|n| n > 100), "{report:#}");
+    assert!(report["asked"] == 0 && report["notAsked"].as_u64().is_some_and(|n| n > 10), "{report:#}");
     assert!(out.contains("requests were not asked"), "{out}");
     let (code, out) =
         place.interrupted(&["matrix", "-f", "pipe.yaml", "--report", "json=m.json"], &bookinfo());
@@ -181,7 +181,11 @@ fn cases_that_were_judged_are_counted() {
     std::fs::rename(place.0.join("pipe.yaml"), place.0.join("b/pipe.yaml")).expect("moved");
     std::os::unix::fs::symlink(place.0.join("b/pipe.yaml"), place.0.join("pipe.yaml")).expect("a link");
     std::fs::copy(place.0.join("a/cases.jsonl"), place.0.join("b/cases.jsonl")).expect("cases");
-    let (code, out) = place.interrupted(&["conformance", ".", "--judge", "requests", "-o", "json"], "");
+    let first = std::fs::read_to_string(place.0.join("a/cases.jsonl")).expect("cases");
+    let first: Value = serde_json::from_str(first.lines().next().expect("a case")).expect("json");
+    let id = first["id"].as_str().expect("an id");
+    let args = ["conformance", ".", "--judge", "requests", "--case", id, "-o", "json"];
+    let (code, out) = place.interrupted(&args, "");
     let report: Value = serde_json::from_str(&out).expect("json");
     assert_eq!((code, &report["interrupted"]), (Some(130), &Value::Bool(true)), "{out}");
     let judged = report["totals"]["a"]["agree"].as_u64();
