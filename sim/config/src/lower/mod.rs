@@ -289,7 +289,7 @@ fn snapshot(cx: &Ctx<'_>) -> Snapshot {
         out.clusters.extend(inbound.clusters);
     } else {
         let merged = gateway::merged(cx);
-        if merged.passes_by_cluster_name() {
+        if merged.passes_by_cluster_name {
             out.clusters.extend(cluster::outbound(cx, cluster::ClusterMode::SniDnat));
         }
         let gateway = gateway::lower(cx, &merged);

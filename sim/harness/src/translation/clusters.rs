@@ -93,10 +93,13 @@ fn outlier(o: &OutlierDetection) -> Value {
 }
 
 fn upstream_tls(tls: &UpstreamTls) -> Value {
-    let certificate = tls.certificate.as_ref().map(|certificate| match certificate {
-        CertificateSource::Workload => "workload",
-        CertificateSource::Known(_) | CertificateSource::Missing(_) => "credential",
-    });
+    let certificate =
+        tls.certificate.as_ref().and_then(|certificate| match (certificate, &tls.validation.trust) {
+            (CertificateSource::Workload, _) => Some("workload"),
+            // An authority that never comes is a certificate that never comes: no handshake succeeds.
+            (CertificateSource::Missing(name), TrustAnchor::Named(authority)) if name == authority => None,
+            (CertificateSource::Known(_) | CertificateSource::Missing(_), _) => Some("credential"),
+        });
     let trust = match tls.validation.trust {
         TrustAnchor::Mesh => "workload",
         TrustAnchor::Unchecked => "unchecked",
@@ -162,18 +165,22 @@ pub(super) fn recorded(sent: &Value, endpoints: &BTreeMap<&str, &Value>) -> Valu
         Some(percent) => percent.get("value").cloned().unwrap_or(json!(0)),
         None => json!(50),
     };
+    let dynamic = text("/clusterType/name") == Some("envoy.clusters.dynamic_forward_proxy");
+    let (sent, proxy_protocol) = &without_proxy_protocol(sent);
     let assignment = sent.get("loadAssignment").or_else(|| endpoints.get(name).copied());
     Object::new()
         .put("name", name)
-        .put("type", text("/type").unwrap_or("STATIC"))
+        .put("type", if dynamic { "DYNAMIC" } else { text("/type").unwrap_or("STATIC") })
         .put("lb", recorded_lb(sent))
         .always("healthyPanicThreshold", panic)
         .put("localityWeighted", sent.pointer("/commonLbConfig/localityWeightedLbConfig").is_some())
         .put("connectTimeout", text("/connectTimeout").unwrap_or("5s"))
         .put("breakers", recorded_breakers(sent))
+        .put("retryBudget", sent.pointer("/circuitBreakers/thresholds/0/retryBudget").map(recorded_budget))
         .put("outlierDetection", sent.get("outlierDetection").map(recorded_outlier))
         .put("protocol", protocol)
         .put("transport", recorded_transport(sent, http))
+        .put("proxyProtocol", proxy_protocol.clone())
         .put("idleTimeout", common("idleTimeout").unwrap_or(json!(HOUR)))
         .put("maxRequestsPerConnection", common("maxRequestsPerConnection"))
         .put("maxConnectionDuration", common("maxConnectionDuration"))
@@ -181,6 +188,34 @@ pub(super) fn recorded(sent: &Value, endpoints: &BTreeMap<&str, &Value>) -> Valu
         .put("bind", text("/upstreamBindConfig/sourceAddress/address"))
         .put("endpoints", recorded_endpoints(assignment))
         .done()
+}
+
+/// The cluster with its bare transport sockets, and the version of the PROXY protocol that wraps them.
+fn without_proxy_protocol(sent: &Value) -> (Value, Option<Value>) {
+    let mut sent = sent.clone();
+    let mut version = None;
+    let mut unwrap = |socket: &mut Value| {
+        let inner = socket.pointer("/typedConfig/transportSocket").cloned();
+        if socket.get("name").and_then(Value::as_str)
+            == Some("envoy.transport_sockets.upstream_proxy_protocol")
+            && let Some(inner) = inner
+        {
+            let v2 = socket.pointer("/typedConfig/config/version").is_some_and(|v| v == "V2");
+            version = Some(json!(if v2 { 2 } else { 1 }));
+            *socket = inner;
+        }
+    };
+    sent.get_mut("transportSocket").into_iter().for_each(&mut unwrap);
+    let matches = sent.get_mut("transportSocketMatches").and_then(Value::as_array_mut);
+    matches.into_iter().flatten().filter_map(|m| m.get_mut("transportSocket")).for_each(unwrap);
+    if sent
+        .pointer("/transportSocket/name")
+        .and_then(Value::as_str)
+        .is_some_and(|name| name.ends_with("raw_buffer"))
+    {
+        sent.as_object_mut().map(|cluster| cluster.remove("transportSocket"));
+    }
+    (sent, version)
 }
 
 fn number(value: &Value, key: &str, default: u64) -> u64 {
@@ -216,6 +251,12 @@ fn recorded_breakers(sent: &Value) -> Value {
         number(threshold, "maxRequests", 1024),
         number(threshold, "maxRetries", 3)
     ])
+}
+
+/// Envoy's defaults: a fifth of the active requests, three at least.
+fn recorded_budget(budget: &Value) -> Value {
+    let percent = budget.pointer("/budgetPercent/value").and_then(Value::as_f64).unwrap_or(20.0);
+    json!([percent, number(budget, "minRetryConcurrency", 3)])
 }
 
 /// Envoy's defaults (semantics: envoy-upstream 5.1).
@@ -254,7 +295,7 @@ fn recorded_tls(sent: &Value, http: &Value, context: &Value) -> Value {
     let at = |pointer: &str| context.pointer(pointer).cloned();
     let who = |name: Option<Value>, own: &str| match name.as_ref().and_then(Value::as_str) {
         Some(name) if name == own => Some("workload"),
-        Some(name) if name.starts_with("system") => Some("public"),
+        Some("file-root:system") => Some("public"),
         Some(_) => Some("credential"),
         None => None,
     };

@@ -12,7 +12,7 @@ const LISTENER_NOISE: &[&str] =
 const CHAIN_NOISE: &[&str] = &["transportSocketConnectTimeout", "metadata"];
 const MANAGER_NOISE: &[&str] =
     &["@type", "proxy100Continue", "requestIdExtension", "tracing", "accessLog", "internalAddressConfig"];
-const ROUTE_NOISE: &[&str] = &["metadata"];
+const ROUTE_NOISE: &[&str] = &["metadata", "statPrefix"];
 
 /// One listener.
 pub(super) fn listener(recorded: &Value) -> Value {
@@ -94,6 +94,10 @@ fn chain(recorded: &Value) -> Value {
             other => filters.push(json!(other)),
         }
     }
+    let tcp = map.get_mut("tcp").and_then(Value::as_object_mut);
+    if tcp.is_some_and(|tcp| tcp.remove("maxDownstreamConnectionDuration").is_some()) {
+        filters.push(json!("unmodelled"));
+    }
     map.insert("networkFilters".into(), json!(filters));
     Value::Object(map)
 }
@@ -164,7 +168,11 @@ fn tcp_proxy(config: &Value) -> Value {
                 ])
             })
             .collect();
-        map.insert("clusters".into(), json!(pairs));
+        match pairs.as_slice() {
+            // One of one is certain.
+            [only] => map.insert("cluster".into(), only.get(0).cloned().unwrap_or_default()),
+            _ => map.insert("clusters".into(), json!(pairs)),
+        };
     }
     if let Some(hash) = map.remove("hashPolicy") {
         map.insert("hashSourceIp".into(), json!(hash.to_string().contains("sourceIp")));
@@ -204,6 +212,8 @@ fn http_filter(filter: &Value) -> Option<Value> {
         "istio.stats"
         | "istio.metadata_exchange"
         | "envoy.filters.http.grpc_stats"
+        // Resolves names for the cluster of its kind, which says so itself.
+        | "envoy.filters.http.dynamic_forward_proxy"
         | "envoy.filters.http.router" => {
             return None;
         }
@@ -234,9 +244,19 @@ fn jwt(config: &Value) -> Value {
                 );
                 provider.insert("fromParams".into(), json!(["access_token"]));
             }
+            jwt_header_names(provider);
         }
     }
     Value::Object(map)
+}
+
+fn jwt_header_names(provider: &mut Map<String, Value>) {
+    let lower = |name: &mut Value| *name = json!(name.as_str().unwrap_or_default().to_ascii_lowercase());
+    provider.get_mut("forwardPayloadHeader").into_iter().for_each(lower);
+    for (list, key) in [("fromHeaders", "name"), ("claimToHeaders", "headerName")] {
+        let entries = provider.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
+        entries.filter_map(|entry| entry.get_mut(key)).for_each(lower);
+    }
 }
 
 /// One route configuration.
@@ -382,12 +402,42 @@ pub(super) fn tidy(value: Value) -> Value {
     match value {
         Value::Object(map) => Value::Object(
             map.into_iter()
-                .map(|(key, value)| (key, tidy(value)))
+                .map(|(key, value)| {
+                    let value = tidy(value);
+                    let value = if UNORDERED.contains(&key.as_str()) { sorted(value) } else { value };
+                    (key, value)
+                })
                 .filter(|(key, value)| ALWAYS.contains(&key.as_str()) || !empty(value))
                 .collect(),
         ),
         Value::Array(items) => Value::Array(items.into_iter().map(tidy).collect()),
         other => other,
+    }
+}
+
+/// Lists all of whose members must match, or that istiod fills from a Go map: their order decides nothing.
+const UNORDERED: &[&str] = &["headers", "queryParameters", "hosts", "filterChains"];
+
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Array(mut items) => {
+            items.sort_by_cached_key(|item| canonical(item).to_string());
+            Value::Array(items)
+        }
+        other => other,
+    }
+}
+
+/// The same value with the keys of its objects in alphabetical order.
+fn canonical(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let ordered: std::collections::BTreeMap<_, _> =
+                map.iter().map(|(key, value)| (key, canonical(value))).collect();
+            json!(ordered)
+        }
+        Value::Array(items) => items.iter().map(canonical).collect(),
+        other => other.clone(),
     }
 }
 

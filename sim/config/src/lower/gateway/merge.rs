@@ -101,17 +101,9 @@ pub struct Merged<'a> {
     pub routes: BTreeMap<String, Vec<usize>>,
     /// Servers that were left out, and why.
     pub dropped: Vec<Dropped<'a>>,
-}
-
-impl Merged<'_> {
-    /// Whether a server is AUTO_PASSTHROUGH, which needs clusters of its own.
-    #[must_use]
-    pub fn passes_by_cluster_name(&self) -> bool {
-        let auto = |server: &Server<'_>| {
-            server.written.tls.as_ref().is_some_and(|tls| tls.mode == ServerTlsMode::AutoPassthrough)
-        };
-        self.servers.iter().any(auto)
-    }
+    /// Whether a server is AUTO_PASSTHROUGH, which needs clusters of its own. One that lost its port to another server
+    /// counts, one whose hosts were taken does not.
+    pub passes_by_cluster_name: bool,
 }
 
 /// A server that istiod leaves out.
@@ -205,6 +197,8 @@ impl<'a> Merging<'a> {
         server.route_name = route_name(&server, resolved);
         if written.tls.is_some() {
             self.claim_hosts(&server, resolved)?;
+            let mode = written.tls.as_ref().map(|tls| tls.mode);
+            self.out.passes_by_cluster_name |= mode == Some(ServerTlsMode::AutoPassthrough);
         }
         let key =
             ServerPort { number: resolved, protocol: port.protocol.clone(), bind: written.bind.clone() };

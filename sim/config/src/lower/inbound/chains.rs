@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use mesh_core::OriginId;
 use mesh_core::ids::{Str, Taint};
 use mesh_core::ir::{
-    ClusterSpecifier, FilterChain, FilterChainMatch, Forward, HeaderMutations, HostRewrite, PathMatch,
-    PathRewrite, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSpecifier, StringMatch,
+    ClusterSpecifier, FilterChain, FilterChainMatch, Forward, HeaderMutations, HostRewrite, NetworkFilter,
+    PathMatch, PathRewrite, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSpecifier, StringMatch,
     StringPattern, TcpProxy, Terminal, VirtualHost,
 };
 use mesh_core::tls::{CertificateSource, DownstreamTls, TrustAnchor, Validation};
@@ -15,6 +15,7 @@ use super::chain_match::{Variant, own_tls, variants};
 use super::site::{ChainConfig, Site};
 use crate::lower::http_connection_manager::{self, Class, Parts};
 use crate::lower::origin::OriginTable;
+use crate::lower::outbound::tcp::codec_observer;
 use crate::lower::security::filters::SecurityFilters;
 use crate::lower::security::peer_authentication::Mode;
 use crate::lower::virtual_service::retry;
@@ -60,7 +61,7 @@ impl Builder<'_> {
                     Some((tls, _)) => Some(tls.clone()),
                     None => variant.terminates.then(|| self.mutual_tls(*variant, origin)),
                 },
-                network_filters: if variant.http { Vec::new() } else { self.filters.tcp.clone() },
+                network_filters: if variant.http { Vec::new() } else { self.network_filters(config) },
                 terminal: if variant.http { self.http(config) } else { self.tcp(config) },
                 taints: own.map(|(_, taints)| taints.clone()).unwrap_or_default(),
                 origin,
@@ -90,6 +91,12 @@ impl Builder<'_> {
             }),
             origin,
         }
+    }
+
+    fn network_filters(&self, config: &ChainConfig) -> Vec<NetworkFilter> {
+        let mut filters = self.filters.tcp.clone();
+        filters.extend(codec_observer(config.protocol));
+        filters
     }
 
     fn tcp(&self, config: &ChainConfig) -> Terminal {

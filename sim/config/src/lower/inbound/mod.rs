@@ -55,6 +55,7 @@ pub fn lower(cx: &Ctx<'_>) -> Inbound {
         interception: cx.proxy.capture.mode,
         targets: &targets,
         ingress: sidecar.map(|sidecar| (&sidecar.meta, &sidecar.spec)),
+        namespace: cx.namespace(),
         modes: &modes,
     };
     let builder = Builder {

@@ -67,6 +67,8 @@ pub(super) struct Site<'a> {
     pub(super) targets: &'a [Target<'a>],
     /// The Sidecar resource that applies, if it has ingress listeners.
     pub(super) ingress: Option<(&'a ObjectMeta, &'a Sidecar)>,
+    /// Namespace of the pod.
+    pub(super) namespace: &'a str,
     /// PeerAuthentication of the pod.
     pub(super) modes: &'a Effective<'a>,
 }
@@ -216,7 +218,7 @@ impl Site<'_> {
             CaptureMode::None => true,
         };
         Some(ChainConfig {
-            host: format!("{}.{}", meta.name, meta.namespace),
+            host: format!("{}.{}", meta.name, self.namespace),
             port: number,
             protocol,
             target_port: number,

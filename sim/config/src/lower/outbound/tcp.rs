@@ -108,11 +108,7 @@ fn chain(
     origin: OriginId,
 ) -> TcpChain {
     let settings = rule.and_then(tcp_settings);
-    let mut network_filters = Vec::new();
-    // Mongo's parser is on by default, those of Redis and MySQL are off.
-    if protocol == Protocol::Mongo {
-        network_filters.push(observer("envoy.filters.network.mongo_proxy"));
-    }
+    let mut network_filters: Vec<NetworkFilter> = codec_observer(protocol).into_iter().collect();
     if let Some(settings) = settings.filter(|s| s.max_connection_duration.is_some()) {
         let taint =
             cx.lowering.tools.origins.taint("tcp.maxConnectionDuration of TCP connections", settings.origin);
@@ -128,6 +124,13 @@ fn chain(
         origin,
     };
     TcpChain { network_filters, proxy }
+}
+
+/// The parser in front of a TCP proxy, on both sides of a connection: Mongo's is on by default, those of Redis and MySQL
+/// are off (istiod: `buildNetworkFiltersStack`).
+#[must_use]
+pub fn codec_observer(protocol: Protocol) -> Option<NetworkFilter> {
+    (protocol == Protocol::Mongo).then(|| observer("envoy.filters.network.mongo_proxy"))
 }
 
 /// `connectionPool.tcp` of the top level; TCP proxies do not look at port levels and subsets.

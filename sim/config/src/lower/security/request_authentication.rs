@@ -38,9 +38,10 @@ pub fn filter(
         .flat_map(|policy| &policy.spec.jwt_rules)
         .collect::<Vec<_>>()
     };
-    let mut rules = attached(root_namespace);
+    // Of rules with the same issuer the workload's namespace comes first (istiod: `getConfigsForWorkload`).
+    let mut rules = attached(workload.namespace);
     if workload.namespace != root_namespace {
-        rules.extend(attached(workload.namespace));
+        rules.extend(attached(root_namespace));
     }
     if rules.is_empty() {
         return None;
