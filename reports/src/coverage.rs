@@ -141,6 +141,15 @@ impl CoverageReport {
 
     /// Joins what another part of a run found: the same place is the same part.
     pub fn join(&mut self, other: CoverageReport) {
+        self.add(other, |known, more| known + more);
+    }
+
+    /// Adds what the same tests pass through later, when the mesh has changed: no test is counted twice.
+    pub fn later(&mut self, other: CoverageReport) {
+        self.add(other, u32::max);
+    }
+
+    fn add(&mut self, other: CoverageReport, tests: fn(u32, u32) -> u32) {
         let mut at: BTreeMap<(String, CoverageKind, String), usize> = BTreeMap::new();
         let key = |i: &CoverageItem| (i.place.clone(), i.kind, i.path.clone());
         for (index, item) in self.items.iter().enumerate() {
@@ -150,7 +159,7 @@ impl CoverageReport {
             let known = at.get(&key(&item)).and_then(|i| self.items.get_mut(*i));
             match known {
                 Some(known) => {
-                    known.tests += item.tests;
+                    known.tests = tests(known.tests, item.tests);
                     if known.example.is_empty() {
                         known.example = item.example;
                     }

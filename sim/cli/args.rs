@@ -248,7 +248,7 @@ pub(crate) struct TestArgs {
     #[arg(long)]
     pub(crate) fail_fast: bool,
     /// Change the rules instead (drop a rule, a match or a value, swap rules, move weight, widen a path, flip an
-    /// action, loosen mTLS) and list the changes that no passing PolicyTest case notices; exit code 1 if there are any.
+    /// action, loosen mTLS) and list the changes that no passing case, snapshot or gate notices; exit code 1 if there are any.
     #[arg(long, conflicts_with_all = ["shard", "fail_fast"])]
     pub(crate) mutate: bool,
     /// With --mutate: most changes that are tried, spread over all that are possible.

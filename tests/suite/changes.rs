@@ -254,6 +254,46 @@ fn changes_that_no_test_notices_are_listed() {
     let _ = std::fs::remove_dir_all(&dir);
 }
 
+/// What a split moves no policy test of ours sees; a gate over time, a proof and an audit each notice their own.
+#[test]
+fn gates_proofs_and_audits_notice_changes() {
+    let split = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: reviews, namespace: default}\nspec:\n  hosts: [reviews]\n  http:\n  - route:\n    - {destination: {host: reviews, subset: v1}, weight: 80}\n    - {destination: {host: reviews, subset: v2}, weight: 20}\n";
+    let files = [
+        ("k8s/app.yaml", manifest("bookinfo/app.yaml")),
+        ("k8s/subsets.yaml", manifest("resources/reviews-destination-rule.yaml")),
+        ("k8s/reviews.yaml", split.to_owned()),
+    ];
+    let dir = directory("notices", &files);
+    let document = |kind: &str, rest: &str| {
+        format!(
+            "apiVersion: mesh-sim.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: d}}\nspec:\n  mesh: {{manifests: [k8s]}}\n{rest}"
+        )
+    };
+    let survivors = |kind: &str, rest: &str| {
+        std::fs::write(dir.join("d.yaml"), document(kind, rest)).expect("a file");
+        let output = mesh_sim_in(&dir, &["test", "--mutate", "d.yaml", "-o", "json"]);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|e| panic!("{e}: {}", text(&output.stderr)));
+        let all = report["survivors"].as_array().expect("survivors").clone();
+        assert_eq!(output.status.code(), Some(if all.is_empty() { 0 } else { 1 }), "{report:#}");
+        let of =
+            |word: &str| all.iter().filter(|s| s["what"].as_str().is_some_and(|w| w.contains(word))).count();
+        (of("weight"), all.len())
+    };
+    let traffic = "  duration: 10s\n  traffic: [{name: t, from: default/productpage-v1, request: GET http://reviews:9080/, rate: 5/s}]\n  expect:\n";
+    let (loose, most) = survivors("Scenario", &format!("{traffic}    - {{never: {{flags: UO}}}}\n"));
+    assert!(loose > 0, "nothing looks at the weights, {most} survive");
+    let gate = "    - {split: {host: reviews, by: subset, is: {v1: 80%, v2: 20%}}}\n";
+    let (weights, fewer) = survivors("Scenario", &format!("{traffic}{gate}"));
+    assert!(weights == 0 && fewer < most, "{weights} of {fewer} survive, {most} before");
+    let proof = "  cases: [{name: served, forAll: {from: default/productpage-v1, to: default/reviews-v1}, expect: {verdict: allowed}}]\n";
+    let audit = "  cases: [{name: sums, audit: {weightsSum: 100}}]\n";
+    let (_, proved) = survivors("PolicyTest", proof);
+    let (_, audited) = survivors("PolicyTest", audit);
+    assert!(proved > 0 && audited > 0 && proved != audited, "{proved} {audited}");
+    let _ = std::fs::remove_dir_all(&dir);
+}
+
 #[test]
 fn lint_names_routes_that_never_decide_and_what_takes_their_requests() {
     let route = |name: &str, uri: &str| {

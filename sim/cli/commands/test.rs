@@ -104,7 +104,7 @@ fn mutated(args: &TestArgs, files: &[PathBuf], options: &TestOptions, global: &G
         anstream::eprintln!("error: {}", finding.text());
     }
     if report.tests == 0 {
-        anstream::eprintln!("error: no PolicyTest case passes here, so none could notice a change");
+        anstream::eprintln!("error: no case, snapshot or gate passes here, so none could notice a change");
         return if report.broken.is_empty() { Exit::Nothing } else { Exit::Input };
     }
     let text = match form {

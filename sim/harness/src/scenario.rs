@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mesh_config::decode::Spanned;
 use mesh_config::diagnostic::{Diagnostic, Severity, Stage, codes};
+use mesh_config::document::RawObject;
 use mesh_config::source::Sources;
 use mesh_engine::plan::{Arrivals, Plan, Record, Traffic};
 use mesh_engine::stats::RunRecord;
@@ -80,12 +81,25 @@ pub fn prepare(
     sources: Sources,
     options: &RunOptions,
 ) -> Result<Prepared, Box<(Sources, Vec<Diagnostic>)>> {
+    prepare_with(document, sources, options, None)
+}
+
+/// [`prepare`] with other objects than the manifests hold.
+fn prepare_with(
+    document: &ScenarioDocument,
+    sources: Sources,
+    options: &RunOptions,
+    objects: Option<Vec<RawObject>>,
+) -> Result<Prepared, Box<(Sources, Vec<Diagnostic>)>> {
     let spec = &document.spec;
     let mut input = MeshInput { words: spec.mesh.clone(), ..MeshInput::default() };
     for one in &spec.traffic {
         input.note_client(&one.from.value);
     }
     let mut mesh = LoadedMesh::load(sources, &input, document.heading.base());
+    if let Some(objects) = objects {
+        mesh = mesh.changed(mesh.sources.clone(), objects);
+    }
     let mut out = std::mem::take(&mut mesh.diagnostics);
     let duration = options.duration_ns.or(spec.duration.as_ref().map(|d| d.value.0));
     let Some(duration_ns) = duration else {
@@ -148,7 +162,23 @@ pub fn run(
     sources: Sources,
     options: &RunOptions,
 ) -> Result<Ran, Box<(Sources, Vec<Diagnostic>)>> {
-    let prepared = prepare(document, sources, options)?;
+    Ok(judged(document, prepare(document, sources, options)?, options))
+}
+
+/// [`run`] with other objects than the manifests hold.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_changed(
+    document: &ScenarioDocument,
+    sources: Sources,
+    options: &RunOptions,
+    objects: Vec<RawObject>,
+) -> Result<Ran, Box<(Sources, Vec<Diagnostic>)>> {
+    Ok(judged(document, prepare_with(document, sources, options, Some(objects))?, options))
+}
+
+fn judged(document: &ScenarioDocument, prepared: Prepared, options: &RunOptions) -> Ran {
     let runs = mesh_engine::replicate(&prepared.plan, prepared.replications, options.threads);
     let exact = exact(&prepared.mesh, &prepared.plan.traffic, &prepared.behaviors);
     let amplified = amplification(&prepared.mesh, &prepared.behaviors, &prepared.plan.traffic, runs.first());
@@ -166,7 +196,7 @@ pub fn run(
     let evidence = Evidence { mesh: &prepared.mesh, runs: &runs, exact: &exact, report: &report };
     let gates = document.spec.expect.iter().map(|gate| judge(gate, &evidence)).collect();
     report.gates = gates;
-    Ok(Ran { report, mesh: prepared.mesh, runs })
+    Ran { report, mesh: prepared.mesh, runs }
 }
 
 fn duplicate_names(document: &ScenarioDocument, names: &[String], out: &mut Vec<Diagnostic>) {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use mesh_reports::checks::{CaseVerdict, FileResult, KeyDifference, Status};
 use mesh_reports::findings::{Finding, Level};
+use rayon::prelude::*;
 
 pub use table::Table;
 
@@ -19,7 +20,8 @@ use crate::format::policy::SnapshotWords;
 use crate::loaded::LoadedMesh;
 use crate::plan::behavior::Behaviors;
 use crate::policy::prepared;
-use crate::space::{Scope, Space};
+use crate::predict::Prediction;
+use crate::space::{Class, Scope, Space, explained_with};
 
 /// The directory of snapshot files, beside the documents that ask for them.
 const DIRECTORY: &str = "snapshots";
@@ -113,17 +115,8 @@ pub fn compare(
     mesh: &LoadedMesh,
     behaviors: &Behaviors,
 ) -> Compared {
-    let any = |reference: &WorkloadRef| !matches!(reference, WorkloadRef::Name { namespace: None, name, ordinal: None } if name == "any");
-    let scope = Scope {
-        from: words.from.as_ref().map(|f| f.value.clone()).filter(any),
-        to: words.to.as_ref().map(|t| t.value.clone()).filter(any),
-        port: words.port,
-        methods: words.methods.clone(),
-        paths: words.paths.clone(),
-        ..Scope::default()
-    };
-    let today =
-        Table::of(mesh, &Space::of(&[mesh], &scope), behaviors, document.spec.mesh.profile.as_deref());
+    let space = Space::of(&[mesh], &scope(words));
+    let today = Table::of(mesh, &space, behaviors, document.spec.mesh.profile.as_deref());
     let file = file(&document.heading, &words.name);
     let state = match std::fs::read(&file) {
         Err(_) => State::Missing,
@@ -136,6 +129,26 @@ pub fn compare(
         },
     };
     Compared { file, name: words.name.clone(), state, text: today.text() }
+}
+
+/// What a snapshot asks.
+fn scope(words: &SnapshotWords) -> Scope {
+    let any = |reference: &WorkloadRef| !matches!(reference, WorkloadRef::Name { namespace: None, name, ordinal: None } if name == "any");
+    Scope {
+        from: words.from.as_ref().map(|f| f.value.clone()).filter(any),
+        to: words.to.as_ref().map(|t| t.value.clone()).filter(any),
+        port: words.port,
+        methods: words.methods.clone(),
+        paths: words.paths.clone(),
+        ..Scope::default()
+    }
+}
+
+/// Every outcome of what a snapshot asks, with its steps.
+pub(crate) fn asked(words: &SnapshotWords, mesh: &LoadedMesh, behaviors: &Behaviors) -> Vec<Prediction> {
+    let classes = Space::of(&[mesh], &scope(words)).classes;
+    let outcomes = |class: &Class| explained_with(mesh, class, behaviors).unwrap_or_default();
+    classes.par_iter().flat_map_iter(outcomes).collect()
 }
 
 /// The verdict of `mesh-sim test`, or what is wrong with the file.

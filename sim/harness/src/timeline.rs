@@ -35,20 +35,7 @@ pub fn changes(
     let jitter_ns = words.propagation.jitter.map_or(0, |d| d.0);
     let mut changes = Vec::new();
     for step in steps {
-        let mut new_version = false;
-        if !step.apply.is_empty() {
-            apply(mesh, &mut objects, &step.apply, base, out);
-            new_version = true;
-        }
-        for name in &step.delete {
-            delete(&mut objects, name, step.origin, out);
-            new_version = true;
-        }
-        if let Some(scale) = &step.scale {
-            set_replicas(&mut objects, scale, step.origin, out);
-            new_version = true;
-        }
-        if new_version {
+        if advance(step, mesh, &mut objects, base, out) {
             let (_, world, problems) = mesh.version(&objects);
             out.extend(problems);
             changes.push((step.at.0, Change::World { world: Arc::new(world), delay_ns, jitter_ns }));
@@ -62,6 +49,40 @@ pub fn changes(
         }
     }
     changes
+}
+
+/// The objects after every step that changes them, in order of time. `mesh` gets the files that are applied.
+pub(crate) fn versions(words: &TimelineWords, mesh: &mut LoadedMesh, base: &Path) -> Vec<Vec<RawObject>> {
+    let mut steps: Vec<&StepWords> = words.steps.iter().collect();
+    steps.sort_by_key(|step| step.at.0);
+    let mut objects = mesh.objects.clone();
+    let mut all = Vec::new();
+    for step in steps {
+        if advance(step, mesh, &mut objects, base, &mut Vec::new()) {
+            all.push(objects.clone());
+        }
+    }
+    all
+}
+
+/// Does what a step does to objects; false when that is nothing.
+fn advance(
+    step: &StepWords,
+    mesh: &mut LoadedMesh,
+    objects: &mut Vec<RawObject>,
+    base: &Path,
+    out: &mut Vec<Diagnostic>,
+) -> bool {
+    if !step.apply.is_empty() {
+        apply(mesh, objects, &step.apply, base, out);
+    }
+    for name in &step.delete {
+        delete(objects, name, step.origin, out);
+    }
+    if let Some(scale) = &step.scale {
+        set_replicas(objects, scale, step.origin, out);
+    }
+    !step.apply.is_empty() || !step.delete.is_empty() || step.scale.is_some()
 }
 
 fn apply(

@@ -1,8 +1,9 @@
 //! Which routes, destinations, subsets, rules, modes, egress lines and servers no test passes through.
 //!
 //! `targets` lists what there is, `exercised` what a request passes through, `missing` looks for requests that
-//! would pass through the rest. Counted are the cases of policy tests and, on the mesh before its first change, the
-//! requests of scenarios with gates: what nobody expects anything of is not tested.
+//! would pass through the rest. Counted are the cases of policy tests (of `forAll`, audits and snapshots every request
+//! they look at) and, on the mesh at the start and after every step of the timeline, the requests of scenarios with
+//! gates: what nobody expects anything of is not tested.
 
 mod exercised;
 mod missing;
@@ -17,22 +18,18 @@ use mesh_config::source::Sources;
 use mesh_reports::coverage::{CoverageItem, CoverageReport};
 use rayon::prelude::*;
 
-use crate::document::{ReadDocuments, ScenarioDocument, TestDocument, read_file};
+use crate::document::{PolicyDocument, ReadDocuments, ScenarioDocument, TestDocument, read_file};
+use crate::format::scenario::TrafficWords;
 use crate::loaded::LoadedMesh;
-use crate::plan::behavior::Behaviors;
+use crate::plan::behavior::{Behaviors, behaviors};
+use crate::plan::traffic::{client_request, requests, sender};
 use crate::policy::{TestOptions, asked};
-use crate::predict::Prediction;
+use crate::predict::{Prediction, predict};
+use crate::scenario::{self, Prepared};
+use crate::timeline;
 use exercised::Exercised;
 use missing::{Found, missing as proposals};
 use targets::{Target, targets};
-
-/// A request of a test, predicted.
-pub(crate) struct Asked {
-    /// `file: case`
-    pub(crate) test: String,
-    /// Every outcome, with its steps.
-    pub(crate) predictions: Vec<Prediction>,
-}
 
 /// The coverage of some test files (see [`crate::policy::find`]); with `propose`, what would cover the rest. Files
 /// that cannot be judged add nothing.
@@ -53,46 +50,70 @@ fn of_file(path: &Path, options: &TestOptions, propose: bool) -> Vec<CoverageRep
         return Vec::new();
     }
     let ReadDocuments { sources, documents, .. } = read;
-    documents.iter().filter_map(|d| of_document(d, sources.clone(), options, propose)).collect()
+    let of = |document: &TestDocument| match document {
+        TestDocument::Policy(policy) => of_policy(policy, sources.clone(), options, propose),
+        TestDocument::Scenario(scenario) => of_scenario(scenario, sources.clone(), options, propose),
+    };
+    documents.iter().filter_map(of).collect()
 }
 
-fn of_document(
-    document: &TestDocument,
+fn of_policy(
+    document: &PolicyDocument,
     sources: Sources,
     options: &TestOptions,
     propose: bool,
 ) -> Option<CoverageReport> {
-    let (mesh, behaviors, asked) = match document {
-        TestDocument::Policy(policy) => asked::of_policy(policy, sources, options)?,
-        TestDocument::Scenario(scenario) => of_scenario(scenario, sources, options)?,
-    };
-    let targets = targets(&mesh.lowering.mesh.inventory);
-    let mut items: Vec<CoverageItem> = targets.iter().map(|t| item(t, &mesh)).collect();
-    for one in &asked {
-        let mut exercised = Exercised::new(&mesh);
-        exercised.add(&one.predictions);
-        for (target, item) in targets.iter().zip(&mut items).filter(|(t, _)| exercised.covers(t)) {
-            let _ = target;
-            item.tests += 1;
-            if item.example.is_empty() {
-                item.example.clone_from(&one.test);
-            }
-        }
-    }
+    let (mesh, behaviors) = asked::mesh(document, sources)?;
+    let mut counted = Counted::new(&mesh);
+    asked::visit(document, &mesh, &behaviors, options, |test, outcomes| counted.add(&test, &outcomes));
+    let (targets, mut items) = (counted.targets, counted.items);
     if propose {
-        let wanted: Vec<&Target> =
-            targets.iter().zip(&items).filter(|(_, i)| i.tests == 0).map(|(t, _)| t).collect();
-        if !wanted.is_empty() {
-            let found = proposals(mesh, &behaviors, &wanted);
-            for (item, found) in items.iter_mut().filter(|i| i.tests == 0).zip(found) {
-                match found {
-                    Found::Case(case) => item.proposal = Some(case),
-                    Found::Nothing(why) => item.unreachable = Some(why),
-                }
-            }
-        }
+        proposed(mesh, &behaviors, &targets, &mut items);
     }
     Some(CoverageReport { items })
+}
+
+/// The parts of a mesh, and which tests pass through them.
+struct Counted<'m> {
+    mesh: &'m LoadedMesh,
+    targets: Vec<Target>,
+    items: Vec<CoverageItem>,
+}
+
+impl<'m> Counted<'m> {
+    fn new(mesh: &'m LoadedMesh) -> Counted<'m> {
+        let targets = targets(&mesh.lowering.mesh.inventory);
+        let items = targets.iter().map(|t| item(t, mesh)).collect();
+        Counted { mesh, targets, items }
+    }
+
+    /// A test with everything it looks at.
+    fn add(&mut self, test: &str, outcomes: &[Prediction]) {
+        let mut exercised = Exercised::new(self.mesh);
+        exercised.add(outcomes);
+        for (_, item) in self.targets.iter().zip(&mut self.items).filter(|(t, _)| exercised.covers(t)) {
+            item.tests += 1;
+            if item.example.is_empty() {
+                test.clone_into(&mut item.example);
+            }
+        }
+    }
+}
+
+/// Proposals for what no test passes through.
+fn proposed(mesh: LoadedMesh, behaviors: &Behaviors, targets: &[Target], items: &mut [CoverageItem]) {
+    let wanted: Vec<&Target> =
+        targets.iter().zip(&*items).filter(|(_, i)| i.tests == 0).map(|(t, _)| t).collect();
+    if wanted.is_empty() {
+        return;
+    }
+    let found = proposals(mesh, behaviors, &wanted);
+    for (item, found) in items.iter_mut().filter(|i| i.tests == 0).zip(found) {
+        match found {
+            Found::Case(case) => item.proposal = Some(case),
+            Found::Nothing(why) => item.unreachable = Some(why),
+        }
+    }
 }
 
 fn item(target: &Target, mesh: &LoadedMesh) -> CoverageItem {
@@ -105,27 +126,47 @@ fn item(target: &Target, mesh: &LoadedMesh) -> CoverageItem {
     }
 }
 
-/// The requests of a scenario with gates, on its mesh as it is at the start.
+/// The requests of a scenario with gates, on its mesh at the start and after every change of it.
 fn of_scenario(
     document: &ScenarioDocument,
     sources: Sources,
     options: &TestOptions,
-) -> Option<(LoadedMesh, Behaviors, Vec<Asked>)> {
+    propose: bool,
+) -> Option<CoverageReport> {
     let file = document.heading.file.to_string_lossy();
     if document.spec.expect.is_empty() || !options.takes(&file, &document.heading.name) {
         return None;
     }
-    let prepared = crate::scenario::prepare(document, sources, &options.run).ok()?;
-    let behaviors = Behaviors { pods: prepared.plan.behaviors.clone(), internet: None };
-    let mut asked = Vec::new();
-    for traffic in &prepared.plan.traffic {
-        let test = format!("{file}: {}", traffic.name);
-        for (_, request) in &traffic.mix {
-            let sender =
-                crate::plan::traffic::Sender { pod: traffic.pod, source: traffic.source, gateway: None };
-            let predictions = crate::predict::predict(&prepared.mesh, &sender, request, &behaviors, true);
-            asked.extend(predictions.ok().map(|predictions| Asked { test: test.clone(), predictions }));
+    // Only to know that it can be run; its mesh holds the files of all changes.
+    let Prepared { mut mesh, .. } = scenario::prepare(document, sources, &options.run).ok()?;
+    let mut versions = vec![mesh.objects.clone()];
+    versions.extend(timeline::versions(&document.spec.timeline, &mut mesh, document.heading.base()));
+    let mut report = CoverageReport::default();
+    for objects in versions {
+        let mesh = mesh.changed(mesh.sources.clone(), objects);
+        let behaviors = behaviors(&document.spec.behaviors, &mesh.directory, &mut Vec::new());
+        let mut counted = Counted::new(&mesh);
+        for traffic in &document.spec.traffic {
+            let outcomes = of_traffic(traffic, &mesh, &behaviors);
+            counted.add(&format!("{file}: {}", traffic.name), &outcomes);
         }
+        let (targets, mut items) = (counted.targets, counted.items);
+        if propose {
+            proposed(mesh, &behaviors, &targets, &mut items);
+        }
+        report.later(CoverageReport { items });
     }
-    Some((prepared.mesh, behaviors, asked))
+    Some(report)
+}
+
+/// Every outcome of every request of a traffic. Who is not there at that time asks nothing.
+fn of_traffic(words: &TrafficWords, mesh: &LoadedMesh, behaviors: &Behaviors) -> Vec<Prediction> {
+    let (from, clients) = (&words.from, &mesh.clients);
+    let Ok(sender) = sender(&from.value, from.span, &mesh.directory, clients) else { return Vec::new() };
+    let lowered = requests(words)
+        .into_iter()
+        .filter_map(|request| client_request(&request, &sender, &mesh.directory).ok());
+    lowered
+        .flat_map(|request| predict(mesh, &sender, &request, behaviors, true).unwrap_or_default())
+        .collect()
 }

@@ -123,6 +123,57 @@ fn only_what_decided_is_covered() {
     assert!(report.items.iter().all(|i| i.proposal.is_none() && i.unreachable.is_none()));
 }
 
+fn covered(report: &CoverageReport) -> Vec<&str> {
+    report.items.iter().filter(|i| i.tests > 0).map(|i| i.path.as_str()).collect()
+}
+
+#[test]
+fn proofs_and_audits_cover_what_they_ask() {
+    let proof = "    - {name: deletes, forAll: {from: shop/web, to: shop/pay, port: 80, methods: [DELETE]}, expect: {verdict: denied}}\n";
+    let found = report("proof", proof, false);
+    // The rule that refuses, the routes the requests take on the way, the mode of the port: never what GET would reach.
+    assert!(covered(&found).contains(&"spec.rules[0]"), "{:?}", covered(&found));
+    assert!(
+        !covered(&found).contains(&"spec.rules[1]") && !covered(&found).contains(&"spec.portLevelMtls.9000")
+    );
+    assert!(
+        found
+            .items
+            .iter()
+            .filter(|i| i.tests > 0)
+            .all(|i| i.tests == 1 && i.example.ends_with("t.yaml: deletes"))
+    );
+    let audit = "    - {name: calm, audit: {maxAttempts: 9}}\n";
+    let found = report("audit", audit, false);
+    for path in ["spec.rules[1]", "spec.portLevelMtls.9000", "spec.http[0].match[1]"] {
+        assert!(covered(&found).contains(&path), "{path}: {:?}", covered(&found));
+    }
+    // Weights are looked at without asking anything.
+    assert!(covered(&report("weights", "    - {name: sums, audit: {weightsSum: 100}}\n", false)).is_empty());
+}
+
+#[test]
+fn scenarios_cover_what_is_there_at_any_time() {
+    let dir = Dir(std::env::temp_dir().join(format!("mesh-sim-coverage-later-{}", std::process::id())));
+    std::fs::create_dir_all(&dir.0).expect("a directory");
+    std::fs::write(dir.0.join("mesh.yaml"), MESH).expect("written");
+    let later = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: pay, namespace: shop}\nspec:\n  hosts: [pay]\n  http:\n  - match: [{uri: {prefix: /x}}]\n    route: [{destination: {host: pay, subset: v1}}]\n";
+    std::fs::write(dir.0.join("later.yaml"), later).expect("written");
+    let file = dir.0.join("s.yaml");
+    let text = "apiVersion: mesh-sim.dev/v1alpha1\nkind: Scenario\nmetadata: {name: s}\nspec:\n  duration: 2s\n  mesh: {manifests: [mesh.yaml]}\n  traffic: [{name: t, from: shop/web, request: GET http://pay/x, rate: 5/s}]\n  timeline: {steps: [{at: 1s, apply: [later.yaml]}]}\n  expect: [{never: {flags: UO}}]\n";
+    std::fs::write(&file, text).expect("written");
+    let report = coverage(&[file], &TestOptions::default(), false);
+    let of = |file: &str, path: &str| {
+        let mut items = report.items.iter().filter(|i| i.place.contains(file) && i.path == path);
+        items.next().map(|i| i.tests)
+    };
+    assert_eq!(of("mesh.yaml", "spec.http[2]"), Some(1));
+    assert_eq!(of("later.yaml", "spec.http[0].match[0]"), Some(1));
+    assert_eq!(of("mesh.yaml", "spec.http[0].match[0]"), Some(0));
+    // What stays is counted once.
+    assert_eq!(of("mesh.yaml", "spec.subsets[0]"), Some(1));
+}
+
 #[test]
 fn proposals_cover_what_can_be_covered() {
     let before = report("before", FIRST, true);

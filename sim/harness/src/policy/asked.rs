@@ -1,31 +1,47 @@
-//! The requests that the cases of a policy test send, predicted with their steps: what coverage counts.
+//! What the cases of a policy test ask, predicted with every step: what coverage counts.
 
 use mesh_config::source::Sources;
 
-use super::{TestOptions, cases, names};
-use crate::coverage::Asked;
+use super::{TestOptions, audit, cases, for_all, names};
 use crate::document::PolicyDocument;
 use crate::loaded::LoadedMesh;
 use crate::plan::behavior::Behaviors;
+use crate::predict::Prediction;
+use crate::snapshot;
 
-/// The mesh of a policy test and what its cases ask; `None` when it cannot be judged. Cases that send nothing, or name
-/// what does not exist, ask nothing.
-pub(crate) fn of_policy(
+/// The mesh of a policy test; `None` when it cannot be judged.
+pub(crate) fn mesh(document: &PolicyDocument, sources: Sources) -> Option<(LoadedMesh, Behaviors)> {
+    cases::prepare(document, sources).ok().map(|p| (p.mesh, p.behaviors))
+}
+
+/// Shows `visit` every case (`file: name`) and snapshot with all outcomes it looks at. Cases that look at none, or name
+/// what does not exist, are passed over.
+pub(crate) fn visit(
     document: &PolicyDocument,
-    sources: Sources,
+    mesh: &LoadedMesh,
+    behaviors: &Behaviors,
     options: &TestOptions,
-) -> Option<(LoadedMesh, Behaviors, Vec<Asked>)> {
+    mut visit: impl FnMut(String, Vec<Prediction>),
+) {
     let file = document.heading.file.to_string_lossy();
-    let cases::Prepared { mesh, behaviors } = cases::prepare(document, sources).ok()?;
-    let mut asked = Vec::new();
     for case in document.cases.iter().filter(|c| options.takes(&file, &c.name)) {
-        let (Some(from), Some(request)) = (&case.from, &case.request) else { continue };
-        if !names::missing(case, &mesh).is_empty() {
+        if !names::missing(case, mesh).is_empty() {
             continue;
         }
-        let predictions = cases::answers(from, &request.value, &mesh, &behaviors, true);
-        let test = format!("{file}: {}", case.name);
-        asked.extend(predictions.ok().map(|predictions| Asked { test, predictions }));
+        let outcomes = match (&case.from, &case.request, &case.for_all, &case.audit) {
+            (Some(from), Some(request), ..) => {
+                cases::outcomes(case, from, &request.value, mesh, behaviors, true).unwrap_or_default()
+            }
+            (_, _, Some(words), _) => for_all::asked(case, words, mesh, behaviors),
+            (_, _, _, Some(words)) => audit::asked(words, mesh, behaviors),
+            _ => continue,
+        };
+        visit(format!("{file}: {}", case.name), outcomes);
     }
-    Some((mesh, behaviors, asked))
+    for words in &document.spec.snapshots {
+        let name = format!("snapshot {}", words.name);
+        if options.takes(&file, &name) {
+            visit(format!("{file}: {name}"), snapshot::asked(words, mesh, behaviors));
+        }
+    }
 }

@@ -7,14 +7,15 @@ use mesh_config::source::Span;
 use mesh_reports::checks::{CaseVerdict, KeyDifference, Status};
 use rayon::prelude::*;
 
+use crate::directory::PodEntry;
 use crate::format::gates::{AuditWords, EgressWord};
 use crate::format::request::Request;
 use crate::loaded::LoadedMesh;
 use crate::plan::behavior::Behaviors;
 use crate::plan::traffic::{Sender, client_request};
-use crate::predict::predict;
+use crate::predict::{Prediction, predict};
 use crate::report::worst_attempts;
-use crate::space::{Scope, Space, outcomes_with};
+use crate::space::{Class, Scope, Space, explained_with, outcomes_with};
 
 /// Requests to what nobody names; the addresses are TEST-NET-2.
 const OUTSIDE: [&str; 4] = [
@@ -89,6 +90,26 @@ pub(super) fn judge_case(
     verdict
 }
 
+/// Every outcome that the audit looks at, with its steps; findings and weights ask nothing.
+pub(super) fn asked(words: &AuditWords, mesh: &LoadedMesh, behaviors: &Behaviors) -> Vec<Prediction> {
+    let mut all = Vec::new();
+    if words.max_attempts.is_some() {
+        let classes = Space::of(&[mesh], &Scope::default()).classes;
+        let outcomes = |class: &Class| explained_with(mesh, class, behaviors).unwrap_or_default();
+        all.par_extend(classes.par_iter().flat_map_iter(outcomes));
+    }
+    if words.egress == Some(EgressWord::Closed) {
+        for sender in senders(mesh) {
+            let requests = OUTSIDE.iter().filter_map(|text| Request::parse(text).ok());
+            let lowered = requests.filter_map(|r| client_request(&r, &sender.1, &mesh.directory).ok());
+            all.extend(
+                lowered.flat_map(|r| predict(mesh, &sender.1, &r, behaviors, true).unwrap_or_default()),
+            );
+        }
+    }
+    all
+}
+
 fn findings(words: &AuditWords, mesh: &LoadedMesh) -> Vec<Offence> {
     if words.no_findings.is_empty() {
         return Vec::new();
@@ -161,18 +182,20 @@ fn attempts(most: u64, mesh: &LoadedMesh, behaviors: &Behaviors) -> Result<Vec<O
     Ok(all)
 }
 
+/// A pod of every workload of the manifests that is no gateway: pods of one workload are alike, and pods that no
+/// manifest has are nobody's to close.
+fn senders(mesh: &LoadedMesh) -> Vec<(&PodEntry, Sender)> {
+    let mut seen = std::collections::BTreeSet::new();
+    let made_up = |id: u32| mesh.lowering.mesh.pods.get(id as usize).is_none_or(|p| p.is_client());
+    let pods = mesh.directory.pods.iter().filter(|p| !p.gateway && !made_up(p.id.0));
+    let first = pods.filter(|p| seen.insert((p.namespace.as_str(), p.workload.as_str(), p.sidecar)));
+    first.map(|pod| (pod, Sender { pod: Some(pod.id), source: None, gateway: None })).collect()
+}
+
 /// Every pod that reaches what nobody names.
 fn egress(mesh: &LoadedMesh, behaviors: &Behaviors) -> Result<Vec<Offence>, String> {
     let mut all = Vec::new();
-    let mut seen = std::collections::BTreeSet::new();
-    // Pods that no manifest has are nobody's to close.
-    let made_up = |id: u32| mesh.lowering.mesh.pods.get(id as usize).is_none_or(|p| p.is_client());
-    for pod in mesh.directory.pods.iter().filter(|p| !p.gateway && !made_up(p.id.0)) {
-        // Pods of one workload are alike.
-        if !seen.insert((pod.namespace.clone(), pod.workload.clone(), pod.sidecar)) {
-            continue;
-        }
-        let sender = Sender { pod: Some(pod.id), source: None, gateway: None };
+    for (pod, sender) in senders(mesh) {
         for text in OUTSIDE {
             let request = Request::parse(text).map_err(|e| e.to_string())?;
             let lowered = client_request(&request, &sender, &mesh.directory)?;

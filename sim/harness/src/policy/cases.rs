@@ -134,14 +134,10 @@ pub(super) fn judge_case(
         return failed(verdict, "a case needs `from` and `request`, or `pod`".to_owned());
     };
     verdict.reproduce = reproduce(document, case);
-    let predictions = match answers(from, &request.value, mesh, behaviors, false) {
+    let predictions = match outcomes(case, from, &request.value, mesh, behaviors, false) {
         Ok(predictions) => predictions,
         // Too many combinations of random choices.
         Err(reason) => return CaseVerdict { status: Status::Unknown, reason, ..verdict },
-    };
-    let predictions = match &case.draw {
-        Some(draw) => drawn(predictions, draw.value, mesh),
-        None => predictions,
     };
     let (status, differences, reason) = judge(&case.expect, &predictions, mesh);
     if status == Status::Unknown {
@@ -155,7 +151,23 @@ pub(super) fn judge_case(
     CaseVerdict { status, differences, reason, ..verdict }
 }
 
-pub(super) fn answers(
+/// Every outcome of a case's request that its `draw` leaves.
+pub(super) fn outcomes(
+    case: &CaseWords,
+    from: &Spanned<Client>,
+    request: &Request,
+    mesh: &LoadedMesh,
+    behaviors: &Behaviors,
+    explain: bool,
+) -> Result<Vec<Prediction>, String> {
+    let all = answers(from, request, mesh, behaviors, explain)?;
+    Ok(match &case.draw {
+        Some(draw) => drawn(all, draw.value, mesh),
+        None => all,
+    })
+}
+
+fn answers(
     from: &Spanned<Client>,
     request: &Request,
     mesh: &LoadedMesh,

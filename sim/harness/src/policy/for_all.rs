@@ -36,23 +36,7 @@ pub(super) fn judge_case(
     behaviors: &Behaviors,
     mut verdict: CaseVerdict,
 ) -> CaseVerdict {
-    let to = named(words.to.as_ref().map(|t| &t.value));
-    let scope = Scope {
-        from: named(words.from.as_ref().map(|f| &f.value)),
-        to: to.clone(),
-        port: words.port,
-        methods: words.methods.clone(),
-        paths: words.paths.clone(),
-        ..Scope::default()
-    };
-    let question = Question {
-        case,
-        mesh,
-        behaviors,
-        into_mesh: words.to.is_some() && to.is_none(),
-        target: to.map(|reference| space::pods(mesh, &reference)),
-        blank: verdict.clone(),
-    };
+    let (scope, question) = question(case, words, mesh, behaviors, verdict.clone());
     for (reference, what) in [(&scope.from, "caller"), (&scope.to, "target")] {
         if let Some(missing) = reference.as_ref().filter(|r| mesh.directory.find(r).is_empty()) {
             let hint = mesh.directory.nearest(missing).map(|n| format!(" (did you mean `{n}`?)"));
@@ -91,6 +75,43 @@ pub(super) fn judge_case(
     verdict
 }
 
+/// Every outcome that the case is about, with its steps.
+pub(super) fn asked(
+    case: &CaseWords,
+    words: &ForAllWords,
+    mesh: &LoadedMesh,
+    behaviors: &Behaviors,
+) -> Vec<Prediction> {
+    let (scope, question) = question(case, words, mesh, behaviors, CaseVerdict::default());
+    let space = Space::of(&[mesh], &scope);
+    let concerned = |class: &Class| {
+        let outcomes = || space::explained_with(mesh, class, behaviors);
+        question.concerned(class, outcomes).ok().flatten().unwrap_or_default()
+    };
+    space.classes.par_iter().flat_map_iter(concerned).collect()
+}
+
+fn question<'a>(
+    case: &'a CaseWords,
+    words: &ForAllWords,
+    mesh: &'a LoadedMesh,
+    behaviors: &'a Behaviors,
+    blank: CaseVerdict,
+) -> (Scope, Question<'a>) {
+    let to = named(words.to.as_ref().map(|t| &t.value));
+    let scope = Scope {
+        from: named(words.from.as_ref().map(|f| &f.value)),
+        to: to.clone(),
+        port: words.port,
+        methods: words.methods.clone(),
+        paths: words.paths.clone(),
+        ..Scope::default()
+    };
+    let into_mesh = words.to.is_some() && to.is_none();
+    let target = to.map(|reference| space::pods(mesh, &reference));
+    (scope, Question { case, mesh, behaviors, into_mesh, target, blank })
+}
+
 fn failed(mut verdict: CaseVerdict, reason: String) -> CaseVerdict {
     verdict.status = Status::Failed;
     verdict.reason = reason;
@@ -115,26 +136,36 @@ struct Question<'a> {
 }
 
 impl Question<'_> {
-    fn judge(&self, class: &Class) -> Judged {
+    /// The outcomes of a class that the case is about; `None` when it is about none of them.
+    fn concerned(
+        &self,
+        class: &Class,
+        outcomes: impl FnOnce() -> Result<Vec<Prediction>, String>,
+    ) -> Result<Option<Vec<Prediction>>, String> {
         let restriction = self.case.restriction.as_ref();
         if restriction.is_some_and(|w| !self.caller_fits(w, class)) {
-            return Judged::Apart;
+            return Ok(None);
         }
         if self.into_mesh && !self.leads_into_mesh(class) {
-            return Judged::Apart;
+            return Ok(None);
         }
-        let predictions = match space::outcomes_with(self.mesh, class, self.behaviors) {
-            Ok(predictions) => predictions,
-            Err(why) => return Judged::Unknown(format!("{why}: {}", class.key)),
-        };
+        let predictions = outcomes()?;
         let concerned: Vec<Prediction> =
             predictions.into_iter().filter(|p| self.concerns(class, p)).collect();
         // A request that reached no server neither showed an identity nor lacked one.
         let mtls = restriction.and_then(|w| w.mtls);
         let spoke = |wanted: bool| concerned.iter().any(|p| p.outcome.mtls == Some(wanted));
-        if concerned.is_empty() || mtls.is_some_and(|wanted| !spoke(wanted)) {
-            return Judged::Apart;
-        }
+        let apart = concerned.is_empty() || mtls.is_some_and(|wanted| !spoke(wanted));
+        Ok((!apart).then_some(concerned))
+    }
+
+    fn judge(&self, class: &Class) -> Judged {
+        let outcomes = || space::outcomes_with(self.mesh, class, self.behaviors);
+        let concerned = match self.concerned(class, outcomes) {
+            Ok(Some(concerned)) => concerned,
+            Ok(None) => return Judged::Apart,
+            Err(why) => return Judged::Unknown(format!("{why}: {}", class.key)),
+        };
         let (status, differences, reason) = judge(&self.case.expect, &concerned, self.mesh);
         match status {
             Status::Passed | Status::Skipped => Judged::Held,

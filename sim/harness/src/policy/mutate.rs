@@ -1,32 +1,54 @@
 //! `mesh-sim test --mutate`: which small changes of the rules would no test notice?
 //!
-//! Every policy test whose mesh holds the changed document is judged again; a case that passed and no longer does
-//! notices the change. Changes that nobody could notice (every request class ends the same) are not reported, and
-//! neither are those that a cluster would refuse. Scenarios take no part: runs are too long to be repeated per change.
+//! Every test whose mesh holds the changed document is judged again; a case, snapshot or gate that passed and no longer
+//! does notices the change. Changes that nobody could notice (every request class ends the same) are not reported, and
+//! neither are those that a cluster would refuse. Runs take long, so scenarios are only asked about what no policy test
+//! notices.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mesh_config::diagnostic::Severity;
 use mesh_config::document::RawObject;
 use mesh_config::load::admission;
+use mesh_config::source::Sources;
 use mesh_reports::checks::Status;
+use mesh_reports::findings::Finding;
 use mesh_reports::mutation::{MutationReport, Survivor};
+use mesh_reports::run::GateVerdict;
 use rayon::prelude::*;
 
 use super::cases::{self, Prepared};
 use super::mutants::{Mutant, mutants};
 use super::{TestOptions, errors};
-use crate::document::{PolicyDocument, ReadDocuments, TestDocument, read_file};
+use crate::document::{PolicyDocument, ReadDocuments, ScenarioDocument, TestDocument, read_file};
+use crate::format::policy::SnapshotWords;
 use crate::loaded::LoadedMesh;
+use crate::plan::behavior::Behaviors;
+use crate::scenario::{self, Ran, RunOptions};
+use crate::snapshot::{self, State};
 use crate::space::{self, Endings, Scope, Space};
 
-/// A policy test with the cases that pass.
+/// A test document with what passes of it.
 struct Suite {
     file: String,
-    document: PolicyDocument,
-    prepared: Prepared,
-    passing: Vec<usize>,
+    mesh: LoadedMesh,
+    tests: Tests,
+}
+
+/// What passes, by position.
+enum Tests {
+    Policy { document: PolicyDocument, behaviors: Behaviors, cases: Vec<usize>, snapshots: Vec<usize> },
+    Scenario { document: ScenarioDocument, sources: Sources, gates: Vec<usize> },
+}
+
+impl Tests {
+    fn count(&self) -> usize {
+        match self {
+            Tests::Policy { cases, snapshots, .. } => cases.len() + snapshots.len(),
+            Tests::Scenario { gates, .. } => gates.len(),
+        }
+    }
 }
 
 /// A change and the tests whose mesh it changes: (suite, object).
@@ -45,7 +67,7 @@ enum Fate {
     Refused,
 }
 
-/// Changes the rules behind the policy tests of some files, at most `limit` times.
+/// Changes the rules behind the tests of some files, at most `limit` times.
 #[must_use]
 pub fn mutate(files: &[PathBuf], options: &TestOptions, limit: usize) -> MutationReport {
     let mut report = MutationReport::new();
@@ -54,7 +76,8 @@ pub fn mutate(files: &[PathBuf], options: &TestOptions, limit: usize) -> Mutatio
     report.possible = planned.len() as u64;
     let chosen = spread(planned, limit);
     let wanted = |_: &&Planned| !options.stop.asked();
-    let judge = || chosen.par_iter().filter(wanted).map(|p| (fate(p, &suites), p)).collect::<Vec<_>>();
+    let judge =
+        || chosen.par_iter().filter(wanted).map(|p| (fate(p, &suites, options), p)).collect::<Vec<_>>();
     let judged = match rayon::ThreadPoolBuilder::new().num_threads(options.run.threads).build() {
         Ok(pool) => pool.install(judge),
         Err(_) => judge(),
@@ -83,46 +106,97 @@ pub fn mutate(files: &[PathBuf], options: &TestOptions, limit: usize) -> Mutatio
 }
 
 fn suites(files: &[PathBuf], options: &TestOptions, report: &mut MutationReport) -> Vec<Suite> {
+    let found: Vec<(Vec<Suite>, Vec<Finding>)> =
+        files.par_iter().map(|path| of_file(path, options)).collect();
     let mut all = Vec::new();
-    for path in files {
-        let read = read_file(path, &options.overrides);
-        if read.has_errors() {
-            report.broken.extend(errors(&read.sources, &read.diagnostics));
-            continue;
-        }
-        let ReadDocuments { sources, documents, .. } = read;
-        for document in documents {
-            let TestDocument::Policy(document) = document else { continue };
-            match cases::prepare(&document, sources.clone()) {
-                Err(broken) => report.broken.extend(broken),
-                Ok(prepared) => {
-                    let file = path.to_string_lossy().into_owned();
-                    let passing = passing(&document, &prepared, options, &file);
-                    if !passing.is_empty() {
-                        all.push(Suite { file, document: *document, prepared, passing });
-                    }
-                }
-            }
-        }
+    for (suites, broken) in found {
+        all.extend(suites);
+        report.broken.extend(broken);
     }
-    report.tests = all.iter().map(|s| s.passing.len() as u64).sum();
+    report.tests = all.iter().map(|s| s.tests.count() as u64).sum();
     all
 }
 
-/// The cases that can notice something.
-fn passing(document: &PolicyDocument, prepared: &Prepared, options: &TestOptions, file: &str) -> Vec<usize> {
+fn of_file(path: &Path, options: &TestOptions) -> (Vec<Suite>, Vec<Finding>) {
+    let read = read_file(path, &options.overrides);
+    if read.has_errors() {
+        return (Vec::new(), errors(&read.sources, &read.diagnostics));
+    }
+    let ReadDocuments { sources, documents, .. } = read;
+    let file = path.to_string_lossy().into_owned();
+    let (mut suites, mut broken) = (Vec::new(), Vec::new());
+    for document in documents {
+        let found = match document {
+            TestDocument::Policy(document) => of_policy(*document, sources.clone(), options, &file).map(Some),
+            TestDocument::Scenario(document) => of_scenario(*document, sources.clone(), options, &file),
+        };
+        match found {
+            Err(problems) => broken.extend(problems),
+            Ok(Some((mesh, tests))) if tests.count() > 0 => {
+                suites.push(Suite { file: file.clone(), mesh, tests });
+            }
+            Ok(_) => {}
+        }
+    }
+    (suites, broken)
+}
+
+/// What can notice something of a policy test.
+fn of_policy(
+    document: PolicyDocument,
+    sources: Sources,
+    options: &TestOptions,
+    file: &str,
+) -> Result<(LoadedMesh, Tests), Vec<Finding>> {
+    let Prepared { mesh, behaviors } = cases::prepare(&document, sources)?;
     let judged = document.cases.par_iter().enumerate().filter(|(_, case)| {
         options.takes(file, &case.name)
-            && cases::judge_case(document, case, &prepared.mesh, &prepared.behaviors).status == Status::Passed
+            && cases::judge_case(&document, case, &mesh, &behaviors).status == Status::Passed
     });
-    judged.map(|(i, _)| i).collect()
+    let cases = judged.map(|(i, _)| i).collect();
+    let same = |words: &SnapshotWords| same_snapshot(&document, words, &mesh, &behaviors);
+    let kept = document.spec.snapshots.iter().enumerate();
+    let taken = kept.filter(|(_, w)| options.takes(file, &format!("snapshot {}", w.name)) && same(w));
+    let snapshots = taken.map(|(i, _)| i).collect();
+    Ok((mesh, Tests::Policy { document, behaviors, cases, snapshots }))
+}
+
+fn same_snapshot(
+    document: &PolicyDocument,
+    words: &SnapshotWords,
+    mesh: &LoadedMesh,
+    behaviors: &Behaviors,
+) -> bool {
+    snapshot::compare(document, words, mesh, behaviors).state == State::Same
+}
+
+/// What can notice something of a scenario; `None` when nobody expects anything of it.
+fn of_scenario(
+    document: ScenarioDocument,
+    sources: Sources,
+    options: &TestOptions,
+    file: &str,
+) -> Result<Option<(LoadedMesh, Tests)>, Vec<Finding>> {
+    if document.spec.expect.is_empty() || !options.takes(file, &document.heading.name) {
+        return Ok(None);
+    }
+    let how = RunOptions { threads: 1, ..options.run };
+    let ran = scenario::run(&document, sources.clone(), &how).map_err(|p| errors(&p.0, &p.1))?;
+    let gates = passed(&ran);
+    Ok(Some((ran.mesh, Tests::Scenario { document, sources, gates })))
+}
+
+/// Positions of the gates that hold.
+fn passed(ran: &Ran) -> Vec<usize> {
+    let gates = ran.report.gates.iter().enumerate();
+    gates.filter(|(_, g)| g.verdict == GateVerdict::Passed).map(|(i, _)| i).collect()
 }
 
 /// The changes of all manifests, once per file however many tests use it.
 fn planned(suites: &[Suite]) -> Vec<Planned> {
     let mut by_place: BTreeMap<(String, u32, u32, String), Planned> = BTreeMap::new();
     for (s, suite) in suites.iter().enumerate() {
-        let mesh = &suite.prepared.mesh;
+        let mesh = &suite.mesh;
         for mutant in mutants(&mesh.objects, &mesh.sources) {
             let Some(object) = mesh.objects.get(mutant.object) else { continue };
             let file = mesh.sources.name(mutant.span.file).to_owned();
@@ -169,33 +243,50 @@ fn spread(all: Vec<Planned>, limit: usize) -> Vec<Planned> {
     all.into_iter().enumerate().filter(|(i, _)| taken(*i)).map(|(_, p)| p).collect()
 }
 
-fn fate(planned: &Planned, suites: &[Suite]) -> Fate {
+fn fate(planned: &Planned, suites: &[Suite], options: &TestOptions) -> Fate {
     let mut changed: Vec<(&Suite, LoadedMesh)> = Vec::new();
     for (s, object) in &planned.suites {
         let Some(suite) = suites.get(*s) else { continue };
-        let mut objects = suite.prepared.mesh.objects.clone();
+        let mut objects = suite.mesh.objects.clone();
         let Some(target) = objects.get_mut(*object) else { continue };
         *target = RawObject { node: planned.mutant.node.clone(), ..target.clone() };
         if admission(std::slice::from_ref(target)).iter().any(|d| d.severity == Severity::Error) {
             return Fate::Refused;
         }
-        let mesh = suite.prepared.mesh.with_objects(objects);
+        let mesh = suite.mesh.with_objects(objects);
         if mesh.has_errors() {
             return Fate::Refused;
         }
-        if notices(suite, &mesh) {
-            return Fate::Killed;
-        }
         changed.push((suite, mesh));
     }
-    let same = changed.iter().all(|(suite, mesh)| equivalent(&suite.prepared.mesh, mesh));
-    if same { Fate::Equivalent } else { Fate::Survived }
+    if changed.iter().any(|(suite, mesh)| policy_notices(suite, mesh)) {
+        return Fate::Killed;
+    }
+    if changed.iter().all(|(suite, mesh)| equivalent(&suite.mesh, mesh)) {
+        return Fate::Equivalent;
+    }
+    if changed.iter().any(|(suite, mesh)| gates_notice(suite, mesh, options)) {
+        return Fate::Killed;
+    }
+    Fate::Survived
 }
 
-fn notices(suite: &Suite, mesh: &LoadedMesh) -> bool {
-    suite.passing.iter().filter_map(|i| suite.document.cases.get(*i)).any(|case| {
-        let verdict = cases::judge_case(&suite.document, case, mesh, &suite.prepared.behaviors);
-        verdict.status != Status::Passed
+fn policy_notices(suite: &Suite, mesh: &LoadedMesh) -> bool {
+    let Tests::Policy { document, behaviors, cases, snapshots } = &suite.tests else { return false };
+    let mut passing = cases.iter().filter_map(|i| document.cases.get(*i));
+    let mut kept = snapshots.iter().filter_map(|i| document.spec.snapshots.get(*i));
+    passing.any(|case| cases::judge_case(document, case, mesh, behaviors).status != Status::Passed)
+        || kept.any(|words| !same_snapshot(document, words, mesh, behaviors))
+}
+
+/// A scenario that cannot be run any more has noticed too.
+fn gates_notice(suite: &Suite, mesh: &LoadedMesh, options: &TestOptions) -> bool {
+    let Tests::Scenario { document, sources, gates } = &suite.tests else { return false };
+    let how = RunOptions { threads: 1, ..options.run };
+    let ran = scenario::run_changed(document, sources.clone(), &how, mesh.objects.clone());
+    ran.map_or(true, |ran| {
+        let hold = passed(&ran);
+        gates.iter().any(|gate| !hold.contains(gate))
     })
 }
 
