@@ -71,7 +71,7 @@ fn service(text: &mut String, i: usize) -> std::fmt::Result {
 fn model(text: &str) -> Mesh {
     let file = Sources::default().add("mesh.yaml".to_owned(), String::new());
     let (objects, _) = read_text(file, text);
-    let (inventory, _) = Inventory::new(objects, "default");
+    let (inventory, _) = Inventory::new(&objects, "default");
     Mesh::new(inventory, &MeshOptions::default()).0
 }
 
@@ -102,11 +102,7 @@ fn load(c: &mut Criterion) {
     let (objects, _) = read_text(file, &text);
     group.bench_function("admit", |b| b.iter(|| black_box(admission(&objects)).len()));
     group.bench_function("model", |b| {
-        b.iter_batched(
-            || objects.clone(),
-            |objects| Mesh::new(Inventory::new(objects, "default").0, &MeshOptions::default()),
-            BatchSize::PerIteration,
-        );
+        b.iter(|| Mesh::new(Inventory::new(&objects, "default").0, &MeshOptions::default()));
     });
     let mesh = Arc::new(model(&text));
     group.bench_function("file", |b| b.iter(|| Lowering::new(Arc::clone(&mesh)).mesh.pods.len()));

@@ -46,6 +46,12 @@ pub struct Other {
     pub effect: Effect,
 }
 
+/// An object and its name in the mesh, where the default namespace is filled in.
+struct Placed<'a> {
+    raw: &'a RawObject,
+    name: ObjectRef,
+}
+
 /// Which node of a document holds what the type describes.
 fn spec_node(raw: &RawObject) -> Option<&yaml::Node> {
     raw.spec()
@@ -67,15 +73,16 @@ macro_rules! inventory {
         }
 
         impl Inventory {
-            fn put(&mut self, raw: RawObject, out: &mut Vec<Diagnostic>) {
-                match (raw.group(), raw.kind.as_str()) {
+            fn put(&mut self, placed: Placed<'_>, out: &mut Vec<Diagnostic>) {
+                match (placed.raw.group(), placed.raw.kind.as_str()) {
                     $(($group, $kind) => {
-                        let spec = decode::<$type>(&raw, $node(&raw), out);
-                        let meta = meta_of(raw, out);
+                        let spec = decode::<$type>(&placed, $node(placed.raw), out);
+                        let meta = meta_of(placed, out);
                         self.$field.push(Arc::new(Object { meta, spec }));
                     })*
-                    _ => {
-                        let effect = effect::of(raw.group(), &raw.kind);
+                    (group, kind) => {
+                        let effect = effect::of(group, kind);
+                        let raw = RawObject { namespace: placed.name.namespace, ..placed.raw.clone() };
                         self.others.push(Other { raw: Arc::new(raw), effect });
                     }
                 }
@@ -144,24 +151,24 @@ impl Inventory {
     /// Sorts objects into kinds. `default_namespace` is that of namespaced objects that name none (kubectl's `-n`).
     /// Of an object written twice the last one wins, as with `kubectl apply` in the order given (directories by file name);
     /// different content is worth a warning.
-    pub fn new(objects: Vec<RawObject>, default_namespace: &str) -> (Self, Vec<Diagnostic>) {
+    pub fn new(objects: &[RawObject], default_namespace: &str) -> (Self, Vec<Diagnostic>) {
         let mut diagnostics = Vec::new();
-        let mut seen: BTreeMap<(String, ObjectRef), RawObject> = BTreeMap::new();
-        for mut raw in objects {
+        let mut seen: BTreeMap<(&str, ObjectRef), &RawObject> = BTreeMap::new();
+        for raw in objects {
+            let mut name = raw.reference();
             if effect::is_cluster_scoped(raw.group(), &raw.kind) {
-                raw.namespace.clear();
-            } else if raw.namespace.is_empty() {
-                default_namespace.clone_into(&mut raw.namespace);
+                name.namespace.clear();
+            } else if name.namespace.is_empty() {
+                default_namespace.clone_into(&mut name.namespace);
             }
-            let key = (raw.group().to_owned(), raw.reference());
-            if let Some(first) = seen.get(&key) {
-                diagnostics.extend(duplicate(first, &raw));
+            if let Some(first) = seen.get(&(raw.group(), name.clone())) {
+                diagnostics.extend(duplicate(first, raw, &name));
             }
-            seen.insert(key, raw);
+            seen.insert((raw.group(), name), raw);
         }
         let mut inventory = Inventory::default();
-        for raw in seen.into_values() {
-            inventory.put(raw, &mut diagnostics);
+        for ((_, name), raw) in seen {
+            inventory.put(Placed { raw, name }, &mut diagnostics);
         }
         inventory.sort();
         (inventory, diagnostics)
@@ -169,34 +176,35 @@ impl Inventory {
 }
 
 /// The same content twice is harmless (a file listed twice under two names); anything else hides the earlier one.
-fn duplicate(first: &RawObject, second: &RawObject) -> Option<Diagnostic> {
+fn duplicate(first: &RawObject, second: &RawObject, name: &ObjectRef) -> Option<Diagnostic> {
     if first.node.to_json() == second.node.to_json() {
         return None;
     }
-    let message = format!("{} is written twice, with different content", second.reference());
+    let message = format!("{name} is written twice, with different content");
     Some(
         Diagnostic::warning(codes::DUPLICATE_OBJECT, Stage::Analysis, second.name_span(), message)
             .label(first.name_span(), "written here first")
             .help("as in a cluster, the one applied last is used: this one")
-            .object(second.reference()),
+            .object(name.clone()),
     )
 }
 
 /// Unknown fields are the schema's to report, which knows more fields than the simulator reads.
 fn decode<T: DeserializeOwned + Default>(
-    raw: &RawObject,
+    placed: &Placed<'_>,
     node: Option<&yaml::Node>,
     out: &mut Vec<Diagnostic>,
 ) -> T {
     let Some(node) = node else { return T::default() };
-    let path = if std::ptr::eq(node, &raw.node) { "" } else { "spec" };
-    let mut cx = DecodeCx::new(Some(raw.reference()), path);
+    let path = if std::ptr::eq(node, &placed.raw.node) { "" } else { "spec" };
+    let mut cx = DecodeCx::new(Some(placed.name.clone()), path);
     let value = from_node::<T>(node, &mut cx);
     out.extend(cx.diagnostics.into_iter().filter(|d| d.code != codes::UNKNOWN_FIELD));
     value.unwrap_or_default()
 }
 
-fn meta_of(raw: RawObject, out: &mut Vec<Diagnostic>) -> ObjectMeta {
+fn meta_of(placed: Placed<'_>, out: &mut Vec<Diagnostic>) -> ObjectMeta {
+    let Placed { raw, name } = placed;
     let creation_timestamp = raw.creation_timestamp.as_deref().and_then(parse_rfc3339);
     if let (Some(text), None) = (&raw.creation_timestamp, creation_timestamp) {
         let at = raw.node.path("metadata/creationTimestamp").map_or(raw.span, yaml::Node::site);
@@ -208,17 +216,16 @@ fn meta_of(raw: RawObject, out: &mut Vec<Diagnostic>) -> ObjectMeta {
                 format!("metadata.creationTimestamp: `{text}` is not a time"),
             )
             .help("write it like `2024-05-01T10:00:00Z`")
-            .object(raw.reference()),
+            .object(name.clone()),
         );
     }
-    let controller = controller_of(&raw);
     ObjectMeta {
-        name: raw.name,
-        namespace: raw.namespace,
-        labels: raw.labels,
-        annotations: raw.annotations,
+        name: name.name,
+        namespace: name.namespace,
+        labels: raw.labels.clone(),
+        annotations: raw.annotations.clone(),
         creation_timestamp,
-        controller,
+        controller: controller_of(raw),
         origin: raw.span,
     }
 }
@@ -240,8 +247,8 @@ mod tests {
     fn inventory(text: &str) -> (Inventory, Vec<Diagnostic>) {
         let (documents, problems) = yaml::parse_stream(FileId(0), text);
         assert!(problems.is_empty(), "{problems:?}");
-        let raw = documents.into_iter().flat_map(|d| objects(d).0).collect();
-        Inventory::new(raw, "default")
+        let raw: Vec<RawObject> = documents.into_iter().flat_map(|d| objects(d).0).collect();
+        Inventory::new(&raw, "default")
     }
 
     fn vs(name: &str, namespace: &str, time: &str) -> String {

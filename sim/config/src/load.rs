@@ -5,6 +5,8 @@
 
 mod text;
 
+use rayon::prelude::*;
+
 use crate::diagnostic::{Diagnostic, Stage, codes};
 use crate::document::{self, RawObject};
 use crate::input::InputFile;
@@ -91,15 +93,21 @@ fn read_pieces(
 /// What admission says of objects that were read, and where they use what is not modelled; in the order of
 /// objects, each problem once.
 pub fn admission(objects: &[RawObject]) -> Vec<Diagnostic> {
+    if objects.len() < WORTH_THREADS {
+        return objects.iter().flat_map(admission_of).collect();
+    }
+    objects.par_iter().flat_map_iter(admission_of).collect()
+}
+
+/// Fewer objects are judged before threads have started.
+const WORTH_THREADS: usize = 200;
+
+fn admission_of(object: &RawObject) -> Vec<Diagnostic> {
     let mut out: Vec<Diagnostic> = Vec::new();
-    for object in objects {
-        let from = out.len();
-        let support = schema::unmodelled(object).into_iter().map(|u| u.diagnostic(object));
-        for d in schema::admit(object, Some(webhook::validate)).into_iter().chain(support) {
-            let said = |o: &Diagnostic| o.span() == d.span() && o.message == d.message;
-            if !out.get(from..).unwrap_or_default().iter().any(said) {
-                out.push(d);
-            }
+    let support = schema::unmodelled(object).into_iter().map(|u| u.diagnostic(object));
+    for d in schema::admit(object, Some(webhook::validate)).into_iter().chain(support) {
+        if !out.iter().any(|o| o.span() == d.span() && o.message == d.message) {
+            out.push(d);
         }
     }
     out

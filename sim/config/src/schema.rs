@@ -10,6 +10,7 @@ mod go_url;
 mod meta;
 mod notation;
 mod openapi;
+mod path;
 mod rules;
 mod strict;
 mod support;

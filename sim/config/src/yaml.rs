@@ -23,6 +23,8 @@ pub(crate) use timestamp::is_timestamp;
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use crate::diagnostic::{Diagnostic, Stage, codes};
 use crate::source::{FileId, Span};
 
@@ -39,41 +41,48 @@ pub(crate) struct Chunk<'t> {
 
 /// Parses all documents of one file. Broken documents become diagnostics; the others are returned.
 pub fn parse_stream(file: FileId, text: &str) -> (Vec<Document>, Vec<Diagnostic>) {
-    let mut out = (Vec::new(), Vec::new());
-    for piece in split::split(text) {
-        match piece {
-            Ok(chunk) => parse_piece(file, &chunk, &mut out),
-            Err(bad) => {
-                let span = span(file, bad.start, bad.end);
-                let message = format!("invalid document separator: `---` is followed by `{}`", bad.trailing);
-                out.1.push(
-                    Diagnostic::error(codes::YAML_SYNTAX, Stage::Parse, span, message)
-                        .help("put the content on the next line; nothing after this line is read"),
-                );
-            }
-        }
+    let (chunks, bad) = split::split(text);
+    let (documents, mut diagnostics) = parse_chunks(file, text, chunks);
+    if let Some(bad) = bad {
+        let span = span(file, bad.start, bad.end);
+        let message = format!("invalid document separator: `---` is followed by `{}`", bad.trailing);
+        diagnostics.push(
+            Diagnostic::error(codes::YAML_SYNTAX, Stage::Parse, span, message)
+                .help("put the content on the next line; nothing after this line is read"),
+        );
     }
-    out
+    (documents, diagnostics)
 }
 
 /// Parses one document from each of the given byte ranges of a file.
 pub fn parse_pieces(file: FileId, text: &str, ranges: &[Range<usize>]) -> (Vec<Document>, Vec<Diagnostic>) {
-    let mut out = (Vec::new(), Vec::new());
-    for range in ranges {
-        let chunk = Chunk { text: text.get(range.clone()).unwrap_or(""), start: range.start };
-        parse_piece(file, &chunk, &mut out);
-    }
-    out
+    let chunk =
+        |range: &Range<usize>| Chunk { text: text.get(range.clone()).unwrap_or(""), start: range.start };
+    parse_chunks(file, text, ranges.iter().map(chunk).collect())
 }
 
-fn parse_piece(file: FileId, chunk: &Chunk<'_>, out: &mut (Vec<Document>, Vec<Diagnostic>)) {
-    match build::parse_chunk(file, chunk) {
-        Ok(parsed) => {
-            out.1.extend(parsed.remarks);
-            out.0.push(parsed.document);
+/// Smaller texts are read before threads have started.
+const WORTH_THREADS: usize = 256 << 10;
+
+/// Documents do not know each other, so large texts are read in parallel; the order is that of the text.
+fn parse_chunks(file: FileId, text: &str, chunks: Vec<Chunk<'_>>) -> (Vec<Document>, Vec<Diagnostic>) {
+    let parse = |chunk: &Chunk<'_>| build::parse_chunk(file, chunk);
+    let parsed: Vec<_> = if text.len() < WORTH_THREADS {
+        chunks.iter().map(parse).collect()
+    } else {
+        chunks.par_iter().map(parse).collect()
+    };
+    let (mut documents, mut diagnostics) = (Vec::with_capacity(parsed.len()), Vec::new());
+    for one in parsed {
+        match one {
+            Ok(parsed) => {
+                diagnostics.extend(parsed.remarks);
+                documents.push(parsed.document);
+            }
+            Err(d) => diagnostics.push(*d),
         }
-        Err(d) => out.1.push(*d),
     }
+    (documents, diagnostics)
 }
 
 pub(crate) fn span(file: FileId, start: usize, end: usize) -> Span {

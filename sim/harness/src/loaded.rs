@@ -110,7 +110,7 @@ impl LoadedMesh {
         }
         let namespace = if input.namespace.is_empty() { DEFAULT_NAMESPACE } else { &input.namespace };
         let options = options(input);
-        let (lowering, problems) = lower(objects.clone(), namespace, &options);
+        let (lowering, problems) = lower(&objects, namespace, &options);
         // What admission said already is not said again by the decoder.
         let said = |d: &Diagnostic, all: &[Diagnostic]| {
             all.iter().any(|o| o.message == d.message && o.span() == d.span())
@@ -158,7 +158,7 @@ impl LoadedMesh {
         let mut options = self.options.clone();
         options.pod_addresses.extend(client_addresses(&clients));
         options.clients = clients.iter().map(client_pod).collect();
-        let (lowering, diagnostics) = lower(objects.clone(), &self.namespace, &options);
+        let (lowering, diagnostics) = lower(&objects, &self.namespace, &options);
         LoadedMesh {
             sources: self.sources.clone(),
             objects,
@@ -175,7 +175,7 @@ impl LoadedMesh {
     /// Another version of the same mesh: other objects, same options and clients.
     #[must_use]
     pub fn version(&self, objects: &[RawObject]) -> (Arc<Lowering>, World, Vec<Diagnostic>) {
-        let (lowering, diagnostics) = lower(objects.to_vec(), &self.namespace, &self.options);
+        let (lowering, diagnostics) = lower(objects, &self.namespace, &self.options);
         let world = world_of(&lowering);
         (lowering, world, diagnostics)
     }
@@ -270,11 +270,7 @@ fn clients_of(mesh: &Mesh, clients: &[PodClient]) -> Vec<(PodClient, PodId)> {
     clients.iter().cloned().zip(made).collect()
 }
 
-fn lower(
-    objects: Vec<RawObject>,
-    namespace: &str,
-    options: &MeshOptions,
-) -> (Arc<Lowering>, Vec<Diagnostic>) {
+fn lower(objects: &[RawObject], namespace: &str, options: &MeshOptions) -> (Arc<Lowering>, Vec<Diagnostic>) {
     let (inventory, mut diagnostics) = Inventory::new(objects, namespace);
     let (mesh, problems) = Mesh::new(inventory, options);
     diagnostics.extend(problems);

@@ -25,7 +25,7 @@ spec:
 fn found(more: &str) -> Vec<String> {
     let (objects, problems) = read_text(FileId(0), &format!("{SHOP}{more}"));
     assert!(problems.is_empty(), "{problems:?}");
-    let (inventory, problems) = Inventory::new(objects, "shop");
+    let (inventory, problems) = Inventory::new(&objects, "shop");
     assert!(problems.is_empty(), "{problems:?}");
     let (mesh, _) = Mesh::new(inventory, &MeshOptions::default());
     let mut all: Vec<String> = analyze(&mesh)

@@ -330,6 +330,10 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
         }
         Ok(None)
     }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.items.len())
+    }
 }
 
 enum Pending<'a> {
@@ -372,6 +376,9 @@ impl<'de> MapAccess<'de> for Entries<'_> {
                 continue;
             }
             self.value = Pending::Node(node);
+            if self.fields.is_some() {
+                return seed.deserialize(StrDeserializer::<Problem>::new(&key.text)).map(Some);
+            }
             let key_node = Node { value: Value::String(key.text.clone()), span: key.span, via: None };
             return seed.deserialize(NodeDeserializer::new(&key_node, self.state)).map(Some).map_err(
                 |mut p| {

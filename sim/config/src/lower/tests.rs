@@ -35,7 +35,7 @@ fn lowered(manifests: &str, settings: &str) -> Lowering {
     let text = format!("{manifests}\n{CLIENT}");
     let (objects, problems) = crate::load::read_text(FileId(0), &text);
     assert!(problems.is_empty(), "{problems:?}");
-    let (inventory, problems) = Inventory::new(objects, "default");
+    let (inventory, problems) = Inventory::new(&objects, "default");
     assert!(problems.is_empty(), "{problems:?}");
     let (config, problems) = config_layers::of_text(FileId(1), settings);
     assert!(problems.is_empty(), "{problems:?}");

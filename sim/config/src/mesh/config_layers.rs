@@ -154,7 +154,7 @@ data:
     trustDomian: typo
 ";
         let (objects, _) = read_text(FileId(0), text);
-        let (inventory, _) = Inventory::new(objects, "default");
+        let (inventory, _) = Inventory::new(&objects, "default");
         let mut problems = Vec::new();
         let settings = MeshSettings::new(of_manifests(&inventory, &mut problems));
         assert_eq!((settings.trust_domain.as_str(), settings.root_namespace.as_str()), ("low", "high"));

@@ -14,7 +14,7 @@ use crate::source::FileId;
 /// A mesh of one text, and all its diagnostics.
 fn mesh_of(text: &str, options: &MeshOptions) -> (Mesh, Vec<Diagnostic>) {
     let (objects, mut diagnostics) = read_text(FileId(0), text);
-    let (inventory, more) = Inventory::new(objects, "default");
+    let (inventory, more) = Inventory::new(&objects, "default");
     diagnostics.extend(more);
     let (mesh, more) = Mesh::new(inventory, options);
     diagnostics.extend(more);

@@ -1,5 +1,6 @@
 //! What a cluster's admission says of one object, stage by stage.
 
+use super::path::Path;
 use super::{Kind, meta, openapi, registry, rules, strict};
 use crate::decode::closest;
 use crate::diagnostic::{Diagnostic, Stage, codes};
@@ -33,9 +34,9 @@ fn checked(object: &RawObject, kind: &'static Kind) -> Vec<Diagnostic> {
     let node = &object.node;
     let mut out = strict::check(node, kind);
     out.extend(meta::check(node, kind));
-    let mut findings = openapi::check_fields(node, &kind.fields, "");
+    let mut findings = openapi::check_fields(node, &kind.fields, &Path::ROOT);
     if !findings.blocking {
-        rules::check_fields(node, &kind.fields, "", &mut findings);
+        rules::check_fields(node, &kind.fields, &Path::ROOT, &mut findings);
     }
     out.extend(findings.diagnostics);
     out

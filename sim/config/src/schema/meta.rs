@@ -2,6 +2,7 @@
 //!
 //! apimachinery `pkg/api/validation/objectmeta.go` and `pkg/util/validation`.
 
+use super::path::Path;
 use super::{Kind, Schema, Shape, openapi, registry};
 use crate::diagnostic::{Diagnostic, Stage, codes};
 use crate::source::Span;
@@ -41,7 +42,7 @@ fn problem(span: Span, message: String) -> Diagnostic {
 
 fn types(meta: &Node) -> Vec<Diagnostic> {
     let Some(Schema { shape: Shape::Object(fields), .. }) = schema() else { return Vec::new() };
-    let mut findings = openapi::check_fields(meta, fields, "metadata").diagnostics;
+    let mut findings = openapi::check_fields(meta, fields, &Path::ROOT.field("metadata")).diagnostics;
     for d in &mut findings {
         d.stage = Stage::Meta;
     }

@@ -2,6 +2,7 @@
 //!
 //! kube-openapi `pkg/validation`. Nulls in mappings are gone before this runs; nulls in lists are not.
 
+use super::path::Path;
 use super::{Field, Schema, Shape};
 use crate::diagnostic::{Code, Diagnostic, Stage, codes};
 use crate::yaml::{Node, Number, Value};
@@ -16,32 +17,39 @@ pub(super) struct Findings {
 }
 
 /// Checks the fields of a mapping that is known to be one.
-pub(super) fn check_fields(node: &Node, fields: &'static [Field], path: &str) -> Findings {
+pub(super) fn check_fields(node: &Node, fields: &'static [Field], path: &Path<'_>) -> Findings {
     let mut findings = Findings::default();
     findings.fields(node, fields, path);
     findings
 }
 
 impl Findings {
-    fn add(&mut self, node: &Node, code: Code, path: &str, message: &str) {
+    fn add(&mut self, node: &Node, code: Code, path: &Path<'_>, message: &str) {
         self.add_with_help(node, code, path, message, None);
     }
 
-    fn add_with_help(&mut self, node: &Node, code: Code, path: &str, message: &str, help: Option<String>) {
+    fn add_with_help(
+        &mut self,
+        node: &Node,
+        code: Code,
+        path: &Path<'_>,
+        message: &str,
+        help: Option<String>,
+    ) {
         let mut d = Diagnostic::error(code, Stage::Schema, node.site(), format!("{path}: {message}"));
         d.help = help;
         self.diagnostics.push(d);
     }
 
-    fn fields(&mut self, node: &Node, fields: &'static [Field], path: &str) {
-        let join = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    fn fields(&mut self, node: &Node, fields: &'static [Field], path: &Path<'_>) {
         for field in fields {
             match node.get(field.name).filter(|n| !n.is_null()) {
-                Some(value) => self.value(value, &field.schema, &join(field.name)),
+                Some(value) => self.value(value, &field.schema, &path.field(field.name)),
                 None if field.required => {
                     let message = format!("required field `{}` is missing", field.name);
                     let place = node.get(field.name).unwrap_or(node);
-                    let path = if path.is_empty() { field.name } else { path };
+                    let itself = path.field(field.name);
+                    let path = if path.is_root() { &itself } else { path };
                     self.add(place, codes::MISSING_FIELD, path, &message);
                     self.blocking = true;
                 }
@@ -50,7 +58,7 @@ impl Findings {
         }
     }
 
-    fn value(&mut self, node: &Node, schema: &'static Schema, path: &str) {
+    fn value(&mut self, node: &Node, schema: &'static Schema, path: &Path<'_>) {
         let schema = schema.resolve();
         if !self.typed(node, schema, path) {
             return;
@@ -58,7 +66,7 @@ impl Findings {
         match (&node.value, &schema.shape) {
             (Value::Sequence(items), Shape::List(inner)) => {
                 for (i, item) in items.iter().enumerate() {
-                    self.value(item, inner, &format!("{path}[{i}]"));
+                    self.value(item, inner, &path.item(i));
                 }
                 self.size(node, items.len(), schema, path, "items");
                 self.list_keys(items, schema, path);
@@ -67,7 +75,7 @@ impl Findings {
                 let given = entries.iter().filter(|(_, n)| !n.is_null());
                 let count = given.clone().count();
                 for (key, value) in given {
-                    self.value(value, inner, &format!("{path}.{}", key.text));
+                    self.value(value, inner, &path.field(&key.text));
                 }
                 self.size(node, count, schema, path, "entries");
             }
@@ -82,7 +90,7 @@ impl Findings {
     }
 
     /// Whether the value has the type of the schema; a mismatch is reported.
-    fn typed(&mut self, node: &Node, schema: &'static Schema, path: &str) -> bool {
+    fn typed(&mut self, node: &Node, schema: &'static Schema, path: &Path<'_>) -> bool {
         let wanted = match (&schema.shape, &node.value) {
             (Shape::Any | Shape::Shared(_), _) => return true,
             (_, Value::Null) if schema.nullable => return false,
@@ -115,7 +123,7 @@ impl Findings {
             (&schema.shape, &node.value),
             (Shape::Bool | Shape::Integer | Shape::Int32 | Shape::Number, Value::String(_))
         );
-        let stray = matches!(node.value, Value::Null) && path.ends_with(']');
+        let stray = matches!(node.value, Value::Null) && path.is_item();
         let help = match (unquoted, quoted) {
             _ if stray => Some("a `-` with nothing behind it: take it away, or write the item".to_owned()),
             (true, _) => Some("YAML reads this as a number or boolean: put it in quotes".to_owned()),
@@ -128,7 +136,7 @@ impl Findings {
         false
     }
 
-    fn size(&mut self, node: &Node, size: usize, schema: &'static Schema, path: &str, what: &str) {
+    fn size(&mut self, node: &Node, size: usize, schema: &'static Schema, path: &Path<'_>, what: &str) {
         let (low, high) = schema.length;
         if let Some(low) = low.filter(|&low| size < low) {
             self.add(
@@ -149,7 +157,7 @@ impl Findings {
         }
     }
 
-    fn text(&mut self, node: &Node, text: &str, schema: &'static Schema, path: &str) {
+    fn text(&mut self, node: &Node, text: &str, schema: &'static Schema, path: &Path<'_>) {
         let (low, high) = schema.length;
         let length = text.chars().count();
         if let Some(low) = low.filter(|&low| length < low) {
@@ -185,7 +193,7 @@ impl Findings {
         }
     }
 
-    fn number(&mut self, node: &Node, number: Number, schema: &'static Schema, path: &str) {
+    fn number(&mut self, node: &Node, number: Number, schema: &'static Schema, path: &Path<'_>) {
         if let Shape::Int32 = schema.shape
             && number.as_i64().is_none_or(|n| i32::try_from(n).is_err())
         {
@@ -210,7 +218,7 @@ impl Findings {
         }
     }
 
-    fn exclusive(&mut self, node: &Node, schema: &'static Schema, path: &str) {
+    fn exclusive(&mut self, node: &Node, schema: &'static Schema, path: &Path<'_>) {
         for group in &schema.at_most_one {
             let given: Vec<_> = group
                 .iter()
@@ -224,7 +232,7 @@ impl Findings {
         }
     }
 
-    fn list_keys(&mut self, items: &[Node], schema: &'static Schema, path: &str) {
+    fn list_keys(&mut self, items: &[Node], schema: &'static Schema, path: &Path<'_>) {
         if schema.list_keys.is_empty() {
             return;
         }
@@ -236,7 +244,7 @@ impl Findings {
             if same && matches!(item.value, Value::Mapping(_)) {
                 let keys = schema.list_keys.join("`, `");
                 let message = format!("a second element with the same `{keys}`");
-                self.add(item, codes::INVALID_VALUE, &format!("{path}[{i}]"), &message);
+                self.add(item, codes::INVALID_VALUE, &path.item(i), &message);
             }
         }
     }

@@ -5,6 +5,7 @@
 use super::go_time::parse_duration;
 use super::go_url::request_uri_scheme;
 use super::openapi::Findings;
+use super::path::Path;
 use super::{Field, Schema, Shape};
 use crate::diagnostic::{Diagnostic, Stage, codes};
 use crate::yaml::{Node, Value};
@@ -155,16 +156,15 @@ rules! {
 }
 
 /// Evaluates every rule of the given fields.
-pub(super) fn check_fields(node: &Node, fields: &'static [Field], path: &str, findings: &mut Findings) {
+pub(super) fn check_fields(node: &Node, fields: &'static [Field], path: &Path<'_>, findings: &mut Findings) {
     for field in fields {
         if let Some(value) = node.get(field.name).filter(|n| !n.is_null()) {
-            let path = if path.is_empty() { field.name.to_owned() } else { format!("{path}.{}", field.name) };
-            check(value, &field.schema, &path, findings);
+            check(value, &field.schema, &path.field(field.name), findings);
         }
     }
 }
 
-fn check(node: &Node, schema: &'static Schema, path: &str, findings: &mut Findings) {
+fn check(node: &Node, schema: &'static Schema, path: &Path<'_>, findings: &mut Findings) {
     let schema = schema.resolve();
     for rule in schema.rules.iter().filter(|rule| !rule.holds(node)) {
         let message = format!("{path}: {}", rule.message());
@@ -174,12 +174,12 @@ fn check(node: &Node, schema: &'static Schema, path: &str, findings: &mut Findin
     match (&node.value, &schema.shape) {
         (Value::Sequence(items), Shape::List(inner)) => {
             for (i, item) in items.iter().enumerate() {
-                check(item, inner, &format!("{path}[{i}]"), findings);
+                check(item, inner, &path.item(i), findings);
             }
         }
         (Value::Mapping(entries), Shape::Map(inner)) => {
             for (key, value) in entries.iter().filter(|(_, n)| !n.is_null()) {
-                check(value, inner, &format!("{path}.{}", key.text), findings);
+                check(value, inner, &path.field(&key.text), findings);
             }
         }
         (Value::Mapping(_), Shape::Object(fields)) => check_fields(node, fields, path, findings),

@@ -4,6 +4,7 @@
 //! keys; lists are searched whatever the schema says of them; values under free-form fields are not.
 //! Metadata and Kubernetes' own kinds are Go structs: there a value of the wrong type has no fields at all.
 
+use super::path::Path;
 use super::{Field, Kind, Schema, Shape};
 use crate::decode::closest;
 use crate::diagnostic::{Diagnostic, Stage, codes};
@@ -15,13 +16,13 @@ pub(super) fn check(node: &Node, kind: &'static Kind) -> Vec<Diagnostic> {
     let known = |name: &str| matches!(name, "apiVersion" | "kind" | "metadata");
     for (key, value) in node.mapping() {
         if let Some(field) = kind.fields.iter().find(|f| f.name == key.text) {
-            walk.value(value, Some(&field.schema), &key.text);
+            walk.value(value, Some(&field.schema), &Path::ROOT.field(&key.text));
         } else if key.text == "metadata" {
             let structs = std::mem::replace(&mut walk.structs, true);
-            walk.value(value, super::meta::schema(), "metadata");
+            walk.value(value, super::meta::schema(), &Path::ROOT.field("metadata"));
             walk.structs = structs;
         } else if !known(&key.text) {
-            walk.unknown(key, value, "", &kind.fields);
+            walk.unknown(key, value, &Path::ROOT, &kind.fields);
         }
     }
     walk.out
@@ -35,13 +36,13 @@ struct Walk {
 }
 
 impl Walk {
-    fn value(&mut self, node: &Node, schema: Option<&'static Schema>, path: &str) {
+    fn value(&mut self, node: &Node, schema: Option<&'static Schema>, path: &Path<'_>) {
         let schema = schema.map(Schema::resolve);
         match (&node.value, schema.map(|s| &s.shape)) {
             (_, Some(Shape::Any)) => {}
             (Value::Mapping(entries), Some(Shape::Map(inner))) => {
                 for (key, value) in entries {
-                    self.value(value, Some(inner), &format!("{path}.{}", key.text));
+                    self.value(value, Some(inner), &path.field(&key.text));
                 }
             }
             (Value::Mapping(_) | Value::Sequence(_), shape) if self.structs && !fits(&node.value, shape) => {}
@@ -53,7 +54,7 @@ impl Walk {
                 for (key, value) in entries {
                     match fields.iter().find(|f| f.name == key.text) {
                         Some(field) => {
-                            self.value(value, Some(&field.schema), &format!("{path}.{}", key.text));
+                            self.value(value, Some(&field.schema), &path.field(&key.text));
                         }
                         None => self.unknown(key, value, path, fields),
                     }
@@ -65,16 +66,16 @@ impl Walk {
                     _ => None,
                 };
                 for (i, item) in items.iter().enumerate() {
-                    self.value(item, inner, &format!("{path}[{i}]"));
+                    self.value(item, inner, &path.item(i));
                 }
             }
             _ => {}
         }
     }
 
-    fn unknown(&mut self, key: &Key, value: &Node, path: &str, fields: &'static [Field]) {
+    fn unknown(&mut self, key: &Key, value: &Node, path: &Path<'_>, fields: &'static [Field]) {
         let span = value.via.unwrap_or(key.span);
-        let place = if path.is_empty() { String::new() } else { format!(" in {path}") };
+        let place = if path.is_root() { String::new() } else { format!(" in {path}") };
         let message = format!("unknown field `{}`{place}", key.text);
         let mut d = Diagnostic::error(codes::UNKNOWN_FIELD, Stage::Strict, span, message);
         if let Some(hint) = closest(&key.text, fields.iter().map(|f| f.name)) {

@@ -1,5 +1,6 @@
 //! What mesh-sim does not model, found where it is used.
 
+use super::path::Path;
 use super::{Class, Field, Kind, Schema, Shape, kind, kinds};
 use crate::diagnostic::{Diagnostic, Stage, codes};
 use crate::document::RawObject;
@@ -36,7 +37,7 @@ pub fn unmodelled(object: &RawObject) -> Vec<Unmodelled> {
         return if http_route::is_wholly_simulated(object) { Vec::new() } else { vec![whole] };
     }
     let mut out = Vec::new();
-    fields(&object.node, &kind.fields, "", &mut out);
+    fields(&object.node, &kind.fields, &Path::ROOT, &mut out);
     out
 }
 
@@ -72,27 +73,30 @@ fn known_paths(fields: &'static [Field], path: &str, out: &mut Vec<String>) {
     }
 }
 
-fn fields(node: &Node, known: &'static [Field], path: &str, out: &mut Vec<Unmodelled>) {
+fn fields(node: &Node, known: &'static [Field], path: &Path<'_>, out: &mut Vec<Unmodelled>) {
     for (key, value) in node.mapping().iter().filter(|(_, n)| !n.is_null()) {
         let Some(field) = known.iter().find(|f| f.name == key.text) else { continue };
-        let path = if path.is_empty() { key.text.clone() } else { format!("{path}.{}", key.text) };
+        let path = path.field(&key.text);
         match field.class {
-            Class::Known => out.push(Unmodelled { path, span: value.via.unwrap_or(key.span.to(value.span)) }),
+            Class::Known => out.push(Unmodelled {
+                path: path.to_string(),
+                span: value.via.unwrap_or(key.span.to(value.span)),
+            }),
             Class::Simulated => inside(value, &field.schema, &path, out),
         }
     }
 }
 
-fn inside(node: &Node, schema: &'static Schema, path: &str, out: &mut Vec<Unmodelled>) {
+fn inside(node: &Node, schema: &'static Schema, path: &Path<'_>, out: &mut Vec<Unmodelled>) {
     match (&node.value, &schema.resolve().shape) {
         (Value::Sequence(items), Shape::List(inner)) => {
             for (i, item) in items.iter().enumerate() {
-                inside(item, inner, &format!("{path}[{i}]"), out);
+                inside(item, inner, &path.item(i), out);
             }
         }
         (Value::Mapping(entries), Shape::Map(inner)) => {
             for (key, value) in entries {
-                inside(value, inner, &format!("{path}.{}", key.text), out);
+                inside(value, inner, &path.field(&key.text), out);
             }
         }
         (Value::Mapping(_), Shape::Object(known)) => fields(node, known, path, out),

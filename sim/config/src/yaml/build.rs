@@ -1,5 +1,6 @@
 //! Events to tree: aliases, merge keys, keys to text, duplicate keys; go-yaml v2's `decode.go` in our words.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -48,25 +49,25 @@ pub(crate) fn parse_chunk(file: FileId, chunk: &Chunk<'_>) -> Result<Parsed, Err
 }
 
 /// Nodes by index, aliases unresolved.
-struct RawTree {
-    nodes: Vec<RawNode>,
+struct RawTree<'t> {
+    nodes: Vec<RawNode<'t>>,
     root: Option<usize>,
 }
 
-struct RawNode {
-    kind: RawKind,
+struct RawNode<'t> {
+    kind: RawKind<'t>,
     span: Span,
 }
 
-enum RawKind {
-    Scalar { text: String, plain: bool, tag: Option<String> },
+enum RawKind<'t> {
+    Scalar { text: Cow<'t, str>, plain: bool, tag: Option<String> },
     Sequence(Vec<usize>),
     Mapping(Vec<usize>),
     Alias(usize),
 }
 
-impl RawTree {
-    fn new(file: FileId, base: usize, events: Vec<(Event, Range<usize>)>) -> Result<Self, Error> {
+impl<'t> RawTree<'t> {
+    fn new(file: FileId, base: usize, events: Vec<(Event<'t>, Range<usize>)>) -> Result<Self, Error> {
         let mut tree = RawTree { nodes: Vec::new(), root: None };
         let mut anchors: BTreeMap<String, usize> = BTreeMap::new();
         let mut open: Vec<usize> = Vec::new();
@@ -132,7 +133,7 @@ fn syntax(at: Span, message: impl Into<String>) -> Error {
 }
 
 struct Builder<'a> {
-    raw: &'a RawTree,
+    raw: &'a RawTree<'a>,
     /// Aliases being expanded, innermost last: an anchor must not contain itself.
     expanding: Vec<usize>,
     remarks: Vec<Diagnostic>,
@@ -141,7 +142,7 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn raw(&self, index: usize) -> Result<&'a RawNode, Error> {
+    fn raw(&self, index: usize) -> Result<&'a RawNode<'a>, Error> {
         self.raw.nodes.get(index).ok_or_else(|| syntax(Span::NONE, "unfinished document"))
     }
 
@@ -158,7 +159,7 @@ impl<'a> Builder<'a> {
                 Value::Sequence(items?)
             }
             RawKind::Mapping(children) => {
-                let mut entries = Entries::default();
+                let mut entries = Entries::with_capacity(children.len() / 2);
                 self.fill(&mut entries, children, via)?;
                 Value::Mapping(entries.list)
             }
@@ -261,10 +262,21 @@ impl<'a> Builder<'a> {
     fn key(&mut self, index: usize, via: Option<Span>) -> Result<(KeyKind, Key), Error> {
         let raw = self.raw(index)?;
         let at = raw.span;
-        if let Some(text) = infinite_key(raw)? {
-            return Ok((KeyKind::Float, Key { text, span: at }));
-        }
-        let node = self.node(index, via)?;
+        let node = match &raw.kind {
+            RawKind::Scalar { text, plain, tag } => {
+                self.count(at)?;
+                let written = Written { text, plain: *plain, tag: tag.as_deref() };
+                let value = match scalar::resolve(written).map_err(|e| syntax(at, e))? {
+                    Resolved::NotFinite(x) => {
+                        return Ok((KeyKind::Float, Key { text: infinite_key(x).to_owned(), span: at }));
+                    }
+                    Resolved::Merge => Value::String(text.clone().into_owned()),
+                    Resolved::Value(value) => value,
+                };
+                Node { value, span: at, via }
+            }
+            _ => self.node(index, via)?,
+        };
         let (kind, text) = match node.value {
             Value::String(text) => (KeyKind::Text, text),
             Value::Bool(b) => (KeyKind::Bool, b.to_string()),
@@ -293,7 +305,7 @@ enum KeyKind {
 
 const WANT_MAP: &str = "map merge requires map or sequence of maps as the value";
 
-fn is_merge(node: &RawNode) -> bool {
+fn is_merge(node: &RawNode<'_>) -> bool {
     match &node.kind {
         RawKind::Scalar { text, plain, tag } => {
             text == "<<"
@@ -307,14 +319,12 @@ fn is_merge(node: &RawNode) -> bool {
 }
 
 /// `.inf` and `.nan` are no JSON values, but as keys they have a text.
-fn infinite_key(raw: &RawNode) -> Result<Option<String>, Error> {
-    let RawKind::Scalar { text, plain, tag } = &raw.kind else { return Ok(None) };
-    let written = Written { text, plain: *plain, tag: tag.as_deref() };
-    Ok(match scalar::resolve(written).map_err(|e| syntax(raw.span, e))? {
-        Resolved::NotFinite(x) if x.is_nan() => Some(".nan".to_owned()),
-        Resolved::NotFinite(x) => Some(if x > 0.0 { ".inf" } else { "-.inf" }.to_owned()),
-        _ => None,
-    })
+fn infinite_key(x: f64) -> &'static str {
+    match (x.is_nan(), x > 0.0) {
+        (true, _) => ".nan",
+        (false, true) => ".inf",
+        (false, false) => "-.inf",
+    }
 }
 
 /// Entries in written order; large mappings get an index.
@@ -329,6 +339,11 @@ struct Entries {
 const SMALL: usize = 24;
 
 impl Entries {
+    /// Most mappings are small and never change: their room is exact.
+    fn with_capacity(entries: usize) -> Self {
+        Entries { list: Vec::with_capacity(entries), ..Entries::default() }
+    }
+
     fn position(&mut self, key: &str) -> Option<usize> {
         if self.list.len() <= SMALL {
             return self.list.iter().position(|(k, _)| k.text == key);

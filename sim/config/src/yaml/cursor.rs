@@ -28,7 +28,11 @@ impl<'t> Cursor<'t> {
     /// Begins behind a byte order mark; refuses characters that YAML does not allow.
     pub(crate) fn new(text: &'t str) -> Result<Self, SyntaxError> {
         let start = if text.starts_with('\u{FEFF}') { 3 } else { 0 };
-        let bad = text.char_indices().find(|(at, c)| *at >= start && !is_allowed(*c));
+        let plain = text.bytes().all(|b| matches!(b, b' '..=b'~' | b'\n' | b'\r' | b'\t'));
+        let bad = match plain {
+            true => None,
+            false => text.char_indices().find(|(at, c)| *at >= start && !is_allowed(*c)),
+        };
         if let Some((at, c)) = bad {
             let message = if c == '\u{FFFF}' {
                 "these bytes are no UTF-8 text".to_owned()
@@ -115,6 +119,21 @@ impl<'t> Cursor<'t> {
         self.skip();
     }
 
+    /// Moves over the longest run of accepted bytes, which must be ASCII and no line breaks, and gives it.
+    pub(crate) fn run(&mut self, accepts: impl Fn(u8) -> bool) -> &'t str {
+        let rest = self.text.get(self.mark.byte..).unwrap_or("");
+        let length = rest.bytes().position(|b| !(b.is_ascii() && accepts(b))).unwrap_or(rest.len());
+        self.mark.byte += length;
+        self.mark.index += length;
+        self.mark.column += isize::try_from(length).unwrap_or(0);
+        rest.get(..length).unwrap_or("")
+    }
+
+    /// What was written between two places.
+    pub(crate) fn between(&self, start: Mark, end: Mark) -> &'t str {
+        self.text.get(start.byte..end.byte).unwrap_or("")
+    }
+
     /// Moves over one line break, if there is one.
     pub(crate) fn skip_line(&mut self) {
         self.read_line(&mut String::new());
@@ -137,16 +156,17 @@ impl<'t> Cursor<'t> {
 
     /// Moves over spaces and tabs.
     pub(crate) fn skip_blanks(&mut self) {
-        while self.is_blank() {
-            self.skip();
-        }
+        self.run(|b| matches!(b, b' ' | b'\t'));
     }
 
     /// Moves over a comment up to its line break.
     pub(crate) fn skip_comment(&mut self) {
         if self.peek() == b'#' {
             while !self.is_breakz() {
-                self.skip();
+                self.run(|b| matches!(b, b' '..=b'~'));
+                if !self.is_breakz() {
+                    self.skip();
+                }
             }
         }
     }

@@ -2,13 +2,15 @@
 
 mod flow;
 
+use std::borrow::Cow;
+
 use super::cursor::{Mark, SyntaxError};
 use super::scanner::{Scanner, Token, TokenKind};
 
 /// What the tree is built from. Ranges are bytes of the text.
 #[derive(Debug)]
-pub(crate) enum Event {
-    Scalar { text: String, plain: bool, tag: Option<String>, anchor: Option<String> },
+pub(crate) enum Event<'t> {
+    Scalar { text: Cow<'t, str>, plain: bool, tag: Option<String>, anchor: Option<String> },
     SequenceStart { anchor: Option<String> },
     MappingStart { anchor: Option<String> },
     End,
@@ -17,14 +19,14 @@ pub(crate) enum Event {
 
 /// The events of a text's first document, in order, and what was left unread.
 #[derive(Debug)]
-pub(crate) struct Events {
-    pub(crate) events: Vec<(Event, std::ops::Range<usize>)>,
+pub(crate) struct Events<'t> {
+    pub(crate) events: Vec<(Event<'t>, std::ops::Range<usize>)>,
     /// Where content behind the first document begins, if there is any: a cluster ignores it.
     pub(crate) ignored_from: Option<usize>,
 }
 
 /// Parses the first document of a text.
-pub(crate) fn parse(text: &str) -> Result<Events, SyntaxError> {
+pub(crate) fn parse(text: &str) -> Result<Events<'_>, SyntaxError> {
     let mut parser =
         Parser { scanner: Scanner::new(text)?, out: Vec::new(), states: Vec::new(), tags: Vec::new() };
     parser.document()?;
@@ -58,7 +60,7 @@ enum Place {
 
 struct Parser<'t> {
     scanner: Scanner<'t>,
-    out: Vec<(Event, std::ops::Range<usize>)>,
+    out: Vec<(Event<'t>, std::ops::Range<usize>)>,
     /// What to go on with, innermost last.
     states: Vec<State>,
     /// `%TAG` handles and their prefixes.
@@ -67,11 +69,11 @@ struct Parser<'t> {
 
 type Step = Result<(), SyntaxError>;
 
-fn error_at(token: &Token, message: impl Into<String>) -> SyntaxError {
+fn error_at(token: &Token<'_>, message: impl Into<String>) -> SyntaxError {
     SyntaxError { message: message.into(), at: token.start.byte }
 }
 
-impl Parser<'_> {
+impl<'t> Parser<'t> {
     fn document(&mut self) -> Step {
         use TokenKind::{DocumentEnd, DocumentStart, StreamEnd, TagDirective, VersionDirective};
         // The stream's start.
@@ -176,13 +178,13 @@ impl Parser<'_> {
         }
     }
 
-    fn emit(&mut self, event: Event, start: Mark, end: Mark) {
+    fn emit(&mut self, event: Event<'t>, start: Mark, end: Mark) {
         self.out.push((event, start.byte..end.byte));
     }
 
     /// A value that is not written.
     fn empty(&mut self, at: Mark) {
-        self.emit(Event::Scalar { text: String::new(), plain: true, tag: None, anchor: None }, at, at);
+        self.emit(Event::Scalar { text: Cow::Borrowed(""), plain: true, tag: None, anchor: None }, at, at);
     }
 
     fn node(&mut self, place: Place) -> Step {
@@ -218,7 +220,7 @@ impl Parser<'_> {
             }
             _ if anchor.is_some() || tag.is_some() => {
                 let plain = tag.as_deref().is_none_or(|t| t == "!");
-                self.emit(Event::Scalar { text: String::new(), plain, tag, anchor }, start, end);
+                self.emit(Event::Scalar { text: Cow::Borrowed(""), plain, tag, anchor }, start, end);
                 return Ok(());
             }
             _ => return Err(error_at(token, "did not find expected node content")),

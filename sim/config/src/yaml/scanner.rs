@@ -6,13 +6,14 @@
 mod properties;
 mod scalars;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::borrow::Cow;
+use std::collections::VecDeque;
 
 use super::cursor::{Cursor, Mark, SyntaxError};
 
 /// What the parser sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum TokenKind {
+pub(crate) enum TokenKind<'t> {
     StreamStart,
     StreamEnd,
     VersionDirective(u8, u8),
@@ -33,13 +34,13 @@ pub(crate) enum TokenKind {
     Alias(String),
     Anchor(String),
     Tag { handle: String, suffix: String },
-    Scalar { text: String, plain: bool },
+    Scalar { text: Cow<'t, str>, plain: bool },
 }
 
 /// A token with its place.
 #[derive(Debug, Clone)]
-pub(crate) struct Token {
-    pub(crate) kind: TokenKind,
+pub(crate) struct Token<'t> {
+    pub(crate) kind: TokenKind<'t>,
     pub(crate) start: Mark,
     pub(crate) end: Mark,
 }
@@ -59,7 +60,7 @@ struct SimpleKey {
 #[derive(Debug)]
 pub(crate) struct Scanner<'t> {
     cursor: Cursor<'t>,
-    tokens: VecDeque<Token>,
+    tokens: VecDeque<Token<'t>>,
     /// Tokens handed out so far.
     parsed: usize,
     started: bool,
@@ -69,8 +70,6 @@ pub(crate) struct Scanner<'t> {
     simple_key_allowed: bool,
     /// One per flow level, the block level first.
     simple_keys: Vec<SimpleKey>,
-    /// Which of them begins at a token.
-    simple_keys_by_token: BTreeMap<usize, usize>,
 }
 
 impl<'t> Scanner<'t> {
@@ -85,12 +84,11 @@ impl<'t> Scanner<'t> {
             flow_level: 0,
             simple_key_allowed: true,
             simple_keys: vec![SimpleKey::default()],
-            simple_keys_by_token: BTreeMap::new(),
         })
     }
 
     /// The next token, which stays in the queue.
-    pub(crate) fn peek(&mut self) -> Result<&Token> {
+    pub(crate) fn peek(&mut self) -> Result<&Token<'t>> {
         while self.needs_more()? {
             self.fetch_next()?;
         }
@@ -98,7 +96,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// Takes the next token out of the queue.
-    pub(crate) fn next(&mut self) -> Result<Token> {
+    pub(crate) fn next(&mut self) -> Result<Token<'t>> {
         self.peek()?;
         self.parsed += 1;
         let token = self.tokens.pop_front();
@@ -110,8 +108,8 @@ impl<'t> Scanner<'t> {
         if self.tokens.is_empty() {
             return Ok(true);
         }
-        match self.simple_keys_by_token.get(&self.parsed) {
-            Some(&index) => self.is_simple_key_valid(index),
+        match self.simple_keys.iter().position(|key| key.possible && key.token == self.parsed) {
+            Some(index) => self.is_simple_key_valid(index),
             None => Ok(false),
         }
     }
@@ -171,11 +169,8 @@ impl<'t> Scanner<'t> {
     /// Skips blanks, comments and line breaks. Tabs count as blanks only where no key may begin.
     fn skip_to_token(&mut self) {
         loop {
-            while self.cursor.peek() == b' '
-                || ((self.flow_level > 0 || !self.simple_key_allowed) && self.cursor.peek() == b'\t')
-            {
-                self.cursor.skip();
-            }
+            let tabs = self.flow_level > 0 || !self.simple_key_allowed;
+            self.cursor.run(|b| b == b' ' || (tabs && b == b'\t'));
             self.cursor.skip_comment();
             if !self.cursor.is_break() {
                 return;
@@ -187,18 +182,18 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    fn push(&mut self, kind: TokenKind, start: Mark) {
+    fn push(&mut self, kind: TokenKind<'t>, start: Mark) {
         self.tokens.push_back(Token { kind, start, end: self.cursor.mark });
     }
 
     /// Inserts before the token of that number, counted from the first ever.
-    fn insert(&mut self, number: usize, kind: TokenKind, mark: Mark) {
+    fn insert(&mut self, number: usize, kind: TokenKind<'t>, mark: Mark) {
         let at = number.saturating_sub(self.parsed).min(self.tokens.len());
         self.tokens.insert(at, Token { kind, start: mark, end: mark });
     }
 
     /// An indicator of `len` characters.
-    fn push_indicator(&mut self, kind: TokenKind, len: usize) {
+    fn push_indicator(&mut self, kind: TokenKind<'t>, len: usize) {
         let start = self.cursor.mark;
         for _ in 0..len {
             self.cursor.skip();
@@ -227,10 +222,8 @@ impl<'t> Scanner<'t> {
         }
         let token = self.parsed + self.tokens.len();
         self.remove_simple_key()?;
-        let index = self.simple_keys.len().saturating_sub(1);
         if let Some(last) = self.simple_keys.last_mut() {
             *last = SimpleKey { possible: true, required, token, mark: self.cursor.mark };
-            self.simple_keys_by_token.insert(token, index);
         }
         Ok(())
     }
@@ -241,7 +234,6 @@ impl<'t> Scanner<'t> {
             return Err(self.cursor.error("could not find expected ':'"));
         }
         key.possible = false;
-        self.simple_keys_by_token.remove(&key.token);
         Ok(())
     }
 
@@ -250,7 +242,7 @@ impl<'t> Scanner<'t> {
         &mut self,
         column: isize,
         number: Option<usize>,
-        kind: TokenKind,
+        kind: TokenKind<'t>,
         mark: Mark,
     ) -> Result<()> {
         if self.flow_level > 0 || self.indent >= column {
@@ -295,7 +287,7 @@ impl<'t> Scanner<'t> {
         self.scan_directive()
     }
 
-    fn fetch_document_indicator(&mut self, kind: TokenKind) -> Result<()> {
+    fn fetch_document_indicator(&mut self, kind: TokenKind<'t>) -> Result<()> {
         self.unroll_indent(-1);
         self.remove_simple_key()?;
         self.simple_key_allowed = false;
@@ -303,7 +295,7 @@ impl<'t> Scanner<'t> {
         Ok(())
     }
 
-    fn fetch_flow_start(&mut self, kind: TokenKind) -> Result<()> {
+    fn fetch_flow_start(&mut self, kind: TokenKind<'t>) -> Result<()> {
         self.save_simple_key()?;
         let token = self.parsed + self.tokens.len();
         self.simple_keys.push(SimpleKey { token, mark: self.cursor.mark, ..SimpleKey::default() });
@@ -316,13 +308,11 @@ impl<'t> Scanner<'t> {
         Ok(())
     }
 
-    fn fetch_flow_end(&mut self, kind: TokenKind) -> Result<()> {
+    fn fetch_flow_end(&mut self, kind: TokenKind<'t>) -> Result<()> {
         self.remove_simple_key()?;
         if self.flow_level > 0 {
             self.flow_level -= 1;
-            if let Some(key) = self.simple_keys.pop() {
-                self.simple_keys_by_token.remove(&key.token);
-            }
+            self.simple_keys.pop();
         }
         self.simple_key_allowed = false;
         self.push_indicator(kind, 1);
@@ -374,7 +364,6 @@ impl<'t> Scanner<'t> {
             if let Some(key) = self.simple_keys.get_mut(last) {
                 key.possible = false;
             }
-            self.simple_keys_by_token.remove(&key.token);
             self.simple_key_allowed = false;
         } else {
             if self.flow_level == 0 {

@@ -11,8 +11,8 @@ pub(crate) struct BadSeparator<'t> {
     pub(crate) end: usize,
 }
 
-/// The documents of a text in order; the last item may be an error.
-pub(crate) fn split(text: &str) -> Vec<Result<Chunk<'_>, BadSeparator<'_>>> {
+/// The documents of a text in order, up to a bad separator.
+pub(crate) fn split(text: &str) -> (Vec<Chunk<'_>>, Option<BadSeparator<'_>>) {
     let mut pieces = Vec::new();
     let mut start = 0;
     let mut offset = 0;
@@ -24,8 +24,10 @@ pub(crate) fn split(text: &str) -> Vec<Result<Chunk<'_>, BadSeparator<'_>>> {
         if let Some(after) = line.strip_prefix("---") {
             let trailing = after.trim();
             if !trailing.is_empty() && !trailing.starts_with('#') {
-                pieces.push(Err(BadSeparator { trailing, start: begin, end: begin + line.trim_end().len() }));
-                return pieces;
+                return (
+                    pieces,
+                    Some(BadSeparator { trailing, start: begin, end: begin + line.trim_end().len() }),
+                );
             }
             if !empty {
                 pieces.push(chunk(text, start, begin));
@@ -39,11 +41,11 @@ pub(crate) fn split(text: &str) -> Vec<Result<Chunk<'_>, BadSeparator<'_>>> {
     if !empty {
         pieces.push(chunk(text, start, text.len()));
     }
-    pieces
+    (pieces, None)
 }
 
-fn chunk(text: &str, start: usize, end: usize) -> Result<Chunk<'_>, BadSeparator<'_>> {
-    Ok(Chunk { text: text.get(start..end).unwrap_or(""), start })
+fn chunk(text: &str, start: usize, end: usize) -> Chunk<'_> {
+    Chunk { text: text.get(start..end).unwrap_or(""), start }
 }
 
 #[cfg(test)]
@@ -51,10 +53,9 @@ mod tests {
     use super::*;
 
     fn texts(text: &str) -> Vec<String> {
-        split(text)
-            .into_iter()
-            .map(|p| p.map_or_else(|e| format!("!{}", e.trailing), |c| c.text.to_owned()))
-            .collect()
+        let (chunks, bad) = split(text);
+        let bad = bad.map(|e| format!("!{}", e.trailing));
+        chunks.into_iter().map(|c| c.text.to_owned()).chain(bad).collect()
     }
 
     #[test]

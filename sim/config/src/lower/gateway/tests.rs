@@ -15,7 +15,7 @@ use crate::source::FileId;
 fn gateway(manifests: &str) -> Arc<Snapshot> {
     let (objects, problems) = crate::load::read_text(FileId(0), manifests);
     assert!(problems.is_empty(), "{problems:?}");
-    let (inventory, problems) = Inventory::new(objects, "default");
+    let (inventory, problems) = Inventory::new(&objects, "default");
     assert!(problems.is_empty(), "{problems:?}");
     let lowering = Lowering::new(Arc::new(Mesh::new(inventory, &MeshOptions::default()).0));
     let proxies = &lowering.mesh.proxies;

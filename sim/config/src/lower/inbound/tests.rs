@@ -25,7 +25,7 @@ spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}, {
 fn web(more: &str, settings: &str) -> Arc<Snapshot> {
     let (objects, problems) = crate::load::read_text(FileId(0), &format!("{APP}---\n{more}"));
     assert!(problems.is_empty(), "{problems:?}");
-    let (inventory, problems) = Inventory::new(objects, "default");
+    let (inventory, problems) = Inventory::new(&objects, "default");
     assert!(problems.is_empty(), "{problems:?}");
     let config = config_layers::of_text(FileId(1), settings).0;
     let options = MeshOptions { config: config.into_iter().collect(), ..MeshOptions::default() };

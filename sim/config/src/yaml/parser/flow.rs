@@ -5,7 +5,7 @@ use crate::yaml::scanner::TokenKind;
 
 impl Parser<'_> {
     /// The comma before every element but the first.
-    fn comma(&mut self, first: bool, close: &TokenKind, expected: &str) -> Step {
+    fn comma(&mut self, first: bool, close: &TokenKind<'_>, expected: &str) -> Step {
         if first {
             self.scanner.next()?;
             return Ok(());

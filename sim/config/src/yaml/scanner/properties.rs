@@ -6,7 +6,7 @@ fn is_word(c: u8) -> bool {
     c.is_ascii_alphanumeric() || c == b'_' || c == b'-'
 }
 
-impl Scanner<'_> {
+impl<'t> Scanner<'t> {
     fn scan_word(&mut self) -> String {
         let mut word = String::new();
         while is_word(self.cursor.peek()) {
@@ -15,7 +15,7 @@ impl Scanner<'_> {
         word
     }
 
-    pub(super) fn scan_anchor(&mut self, kind: fn(String) -> TokenKind) -> Result<()> {
+    pub(super) fn scan_anchor(&mut self, kind: fn(String) -> TokenKind<'t>) -> Result<()> {
         let start = self.cursor.mark;
         self.cursor.skip();
         let name = self.scan_word();
@@ -154,7 +154,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    fn scan_version(&mut self) -> Result<TokenKind> {
+    fn scan_version(&mut self) -> Result<TokenKind<'t>> {
         self.cursor.skip_blanks();
         let major = self.scan_version_number()?;
         if self.cursor.peek() != b'.' {
@@ -176,7 +176,7 @@ impl Scanner<'_> {
         digits.parse().map_err(|_| self.cursor.error("did not find expected version number"))
     }
 
-    fn scan_tag_directive(&mut self) -> Result<TokenKind> {
+    fn scan_tag_directive(&mut self) -> Result<TokenKind<'t>> {
         self.cursor.skip_blanks();
         let handle = self.scan_tag_handle(true)?;
         if !self.cursor.is_blank() {

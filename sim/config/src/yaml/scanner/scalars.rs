@@ -1,5 +1,7 @@
 //! Plain, quoted and block scalars.
 
+use std::borrow::Cow;
+
 use super::{Result, Scanner, TokenKind};
 use crate::yaml::cursor::Mark;
 
@@ -33,8 +35,8 @@ impl Folds {
     }
 }
 
-impl Scanner<'_> {
-    fn push_scalar(&mut self, text: String, plain: bool, start: Mark, end: Mark) {
+impl<'t> Scanner<'t> {
+    fn push_scalar(&mut self, text: Cow<'t, str>, plain: bool, start: Mark, end: Mark) {
         self.push(TokenKind::Scalar { text, plain }, start);
         if let Some(token) = self.tokens.back_mut() {
             token.end = end;
@@ -57,9 +59,11 @@ impl Scanner<'_> {
     pub(super) fn scan_plain(&mut self) -> Result<()> {
         let start = self.cursor.mark;
         let mut end = start;
-        let mut text = String::new();
+        // The text once it is no longer what is written: from the first line break inside.
+        let mut folded: Option<String> = None;
         let mut folds = Folds::default();
         let indent = self.indent + 1;
+        let flow = self.flow_level > 0;
         loop {
             let document =
                 self.cursor.at_document_indicator("---") || self.cursor.at_document_indicator("...");
@@ -67,12 +71,21 @@ impl Scanner<'_> {
                 break;
             }
             while !self.cursor.is_blankz() && !self.ends_plain() {
-                if folds.on_new_line || !folds.blanks.is_empty() {
-                    folds.flush(&mut text);
-                    folds.on_new_line = false;
+                if folds.on_new_line && folded.is_none() {
+                    folded = Some(self.cursor.between(start, end).to_owned());
                 }
-                self.cursor.read(&mut text);
+                let begin = self.cursor.mark;
+                self.cursor.run(|b| is_inside_plain(b, flow));
+                if self.cursor.mark == begin {
+                    self.cursor.skip();
+                }
                 end = self.cursor.mark;
+                if let Some(text) = &mut folded {
+                    folds.flush(text);
+                    text.push_str(self.cursor.between(begin, end));
+                }
+                folds.blanks.clear();
+                folds.on_new_line = false;
             }
             if !(self.cursor.is_blank() || self.cursor.is_break()) {
                 break;
@@ -87,6 +100,7 @@ impl Scanner<'_> {
                 break;
             }
         }
+        let text = folded.map_or_else(|| Cow::Borrowed(self.cursor.between(start, end)), Cow::Owned);
         self.push_scalar(text, true, start, end);
         if folds.on_new_line {
             self.simple_key_allowed = true;
@@ -125,7 +139,7 @@ impl Scanner<'_> {
         }
         self.cursor.skip();
         let end = self.cursor.mark;
-        self.push_scalar(text, false, start, end);
+        self.push_scalar(Cow::Owned(text), false, start, end);
         Ok(())
     }
 
@@ -150,7 +164,14 @@ impl Scanner<'_> {
                     }
                     self.scan_escape(text)?;
                 }
-                _ => self.cursor.read(text),
+                _ => {
+                    let run =
+                        self.cursor.run(|b| matches!(b, b'!'..=b'~') && !matches!(b, b'\'' | b'"' | b'\\'));
+                    text.push_str(run);
+                    if run.is_empty() {
+                        self.cursor.read(text);
+                    }
+                }
             }
         }
         Ok(false)
@@ -218,7 +239,11 @@ impl Scanner<'_> {
             trailing.clear();
             leading_blank = self.cursor.is_blank();
             while !self.cursor.is_breakz() {
-                self.cursor.read(&mut text);
+                let run = self.cursor.run(|b| matches!(b, b' '..=b'~' | b'\t'));
+                text.push_str(run);
+                if run.is_empty() {
+                    self.cursor.read(&mut text);
+                }
             }
             self.cursor.read_line(&mut leading);
             self.scan_block_breaks(&mut indent, &mut trailing, &mut end)?;
@@ -229,7 +254,7 @@ impl Scanner<'_> {
         if chomp == Chomp::Keep {
             text.push_str(&trailing);
         }
-        self.push_scalar(text, false, start, end);
+        self.push_scalar(Cow::Owned(text), false, start, end);
         Ok(())
     }
 
@@ -301,6 +326,11 @@ impl Scanner<'_> {
         }
         Ok(())
     }
+}
+
+/// Bytes that never end a plain scalar; the others need a second look.
+fn is_inside_plain(b: u8, flow: bool) -> bool {
+    matches!(b, b'!'..=b'~') && b != b':' && !(flow && matches!(b, b',' | b'?' | b'[' | b']' | b'{' | b'}'))
 }
 
 /// What happens to the line breaks at the end of a block scalar.

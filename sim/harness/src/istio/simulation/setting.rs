@@ -108,14 +108,14 @@ impl Setting {
             ..MeshOptions::default()
         };
         let mut addresses = pod_addresses(&mut sources, &files);
-        let mut mesh = build(objects, &options(addresses.clone()));
+        let mut mesh = build(&objects, &options(addresses.clone()));
         if mesh.pod_by_ip(ip).is_none_or(|id| mesh.proxy_of(id).is_none()) {
             files.push(stand_in(proxy));
             let (objects, _) = read_into(&mut sources, files);
             let key = format!("{}/{STAND_IN}", proxy.namespace);
             let address = Spanned { value: ip.to_string(), span: Span::NONE };
             addresses.insert(key, address);
-            mesh = build(objects, &options(addresses));
+            mesh = build(&objects, &options(addresses));
         }
         let id = mesh.pod_by_ip(ip).and_then(|pod| mesh.proxy_of(pod)).ok_or("the mesh has no such proxy")?;
         let snapshot = Lowering::new(Arc::new(mesh)).snapshot(id).ok_or("the proxy has no configuration")?;
@@ -124,7 +124,7 @@ impl Setting {
 }
 
 /// Istio's simulation applies no admission: what istiod cannot use, it passes over itself.
-fn build(objects: Vec<mesh_config::document::RawObject>, options: &MeshOptions) -> Mesh {
+fn build(objects: &[mesh_config::document::RawObject], options: &MeshOptions) -> Mesh {
     let (inventory, _) = Inventory::new(objects, DEFAULT_NAMESPACE);
     Mesh::new(inventory, options).0
 }
