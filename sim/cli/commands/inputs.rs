@@ -1,5 +1,6 @@
 //! Reading what commands name: manifests from files, directories, globs and stdin.
 
+use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use mesh_config::diagnostic::{Diagnostic, Severity};
@@ -47,13 +48,16 @@ pub(crate) fn read(manifests: &Manifests, more: &[String]) -> Read {
 
 /// The mesh that the `-f` options make: manifests, or the mesh of scenario and policy files with manifests added.
 /// `prepare` may add clients. Diagnostics are shown; with errors there is no mesh.
+///
+/// The mesh is not taken apart at the end: the process ends with the command, and giving back a large mesh piece by
+/// piece takes longer than asking it.
 pub(crate) fn mesh(
     manifests: &Manifests,
     command: &str,
     prepare: impl FnOnce(&mut MeshInput),
     global: &Global,
-) -> Result<LoadedMesh, Exit> {
-    mesh_and_document(manifests, command, prepare, global).map(|(mesh, _)| mesh)
+) -> Result<ManuallyDrop<LoadedMesh>, Exit> {
+    mesh_and_document(manifests, command, prepare, global).map(|(mesh, _)| ManuallyDrop::new(mesh))
 }
 
 /// The same, with the scenario or policy test that names the mesh, if one does.

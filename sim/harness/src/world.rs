@@ -88,12 +88,12 @@ pub fn world(
 /// (HTTPRoute).
 fn sets_acted_on_headers(mesh: &Mesh) -> bool {
     const HEADER: &str = "x-envoy-ratelimited";
-    let sets = |headers: &Option<Headers>| {
-        let response = headers.as_ref().and_then(|h| h.response.as_ref());
+    let sets = |headers: Option<&Headers>| {
+        let response = headers.and_then(|h| h.response.as_ref());
         response.is_some_and(|r| r.set.keys().chain(r.add.keys()).any(|k| k.eq_ignore_ascii_case(HEADER)))
     };
     let mut routes = mesh.inventory.virtual_services.iter().flat_map(|o| &o.spec.http);
-    routes.any(|r| sets(&r.headers) || r.route.iter().any(|d| sets(&d.headers)))
+    routes.any(|r| sets(r.headers.as_deref()) || r.route.iter().any(|d| sets(d.headers.as_deref())))
         || mesh.inventory.others.iter().any(|o| o.raw.node.to_json().to_ascii_lowercase().contains(HEADER))
 }
 

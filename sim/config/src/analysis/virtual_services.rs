@@ -45,7 +45,7 @@ fn destinations(spec: &VirtualService) -> Vec<Used<'_>> {
     let http = spec.http.iter().flat_map(|r| &r.route).map(|r| (r.destination.as_ref(), r.origin));
     let mirrors = spec.http.iter().flat_map(|h| {
         let more = h.mirrors.iter().map(|m| (m.destination.as_ref(), m.origin));
-        std::iter::once((h.mirror.as_ref(), h.origin)).chain(more)
+        std::iter::once((h.mirror.as_deref(), h.origin)).chain(more)
     });
     let routes = opaque.chain(http).map(|(to, at)| (to, at, false));
     let all = routes.chain(mirrors.map(|(to, at)| (to, at, true)));

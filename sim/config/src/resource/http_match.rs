@@ -6,6 +6,9 @@ use serde::Deserialize;
 
 use crate::source::Span;
 
+/// Matches by name. Boxed, because a map's smallest node has room for eleven.
+pub type NamedMatches = BTreeMap<String, Box<StringMatch>>;
+
 /// What an HTTP route may look at; everything given must hold (semantics: istio-networking 3.6).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -15,13 +18,13 @@ pub struct HttpMatchRequest {
     /// Path without query.
     pub uri: Option<StringMatch>,
     /// `:scheme`.
-    pub scheme: Option<StringMatch>,
+    pub scheme: Option<Box<StringMatch>>,
     /// `:method`.
-    pub method: Option<StringMatch>,
+    pub method: Option<Box<StringMatch>>,
     /// `:authority`, port included.
-    pub authority: Option<StringMatch>,
+    pub authority: Option<Box<StringMatch>>,
     /// Headers by name; an empty match asks for presence.
-    pub headers: BTreeMap<String, StringMatch>,
+    pub headers: NamedMatches,
     /// Service port (gateways: server port); 0 is any.
     pub port: u32,
     /// Labels of the client; ignored when `gateways` is given.
@@ -29,11 +32,11 @@ pub struct HttpMatchRequest {
     /// Replaces the gateways of the resource.
     pub gateways: Vec<String>,
     /// Query parameters by name.
-    pub query_params: BTreeMap<String, StringMatch>,
+    pub query_params: NamedMatches,
     /// Case-insensitive `uri` (exact and prefix only).
     pub ignore_uri_case: bool,
     /// As `headers`, inverted.
-    pub without_headers: BTreeMap<String, StringMatch>,
+    pub without_headers: NamedMatches,
     /// Namespace of the client; ignored when `gateways` is given.
     pub source_namespace: String,
     /// Names statistics only.

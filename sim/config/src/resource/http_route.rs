@@ -21,21 +21,21 @@ pub struct HttpRoute {
     /// Weighted destinations.
     pub route: Vec<HttpRouteDestination>,
     /// Answer with a redirect; wins over everything.
-    pub redirect: Option<HttpRedirect>,
+    pub redirect: Option<Box<HttpRedirect>>,
     /// Answer at once; wins over `route`.
-    pub direct_response: Option<HttpDirectResponse>,
+    pub direct_response: Option<Box<HttpDirectResponse>>,
     /// Continue in another VirtualService.
-    pub delegate: Option<Delegate>,
+    pub delegate: Option<Box<Delegate>>,
     /// Changes to path and authority.
-    pub rewrite: Option<HttpRewrite>,
+    pub rewrite: Option<Box<HttpRewrite>>,
     /// Of the whole request with its retries; absent disables it.
     pub timeout: Option<Spanned<Duration>>,
     /// Absent means the mesh default; `{}` disables retries.
-    pub retries: Option<HttpRetry>,
+    pub retries: Option<Box<HttpRetry>>,
     /// Injected delay and abort.
-    pub fault: Option<HttpFaultInjection>,
+    pub fault: Option<Box<HttpFaultInjection>>,
     /// Copy of requests, fire and forget.
-    pub mirror: Option<Destination>,
+    pub mirror: Option<Box<Destination>>,
     /// Several copies; excludes `mirror`.
     pub mirrors: Vec<HttpMirrorPolicy>,
     /// Deprecated form of `mirrorPercentage`.
@@ -43,9 +43,9 @@ pub struct HttpRoute {
     /// Share mirrored; absent is all.
     pub mirror_percentage: Option<Percent>,
     /// Cross-origin rules.
-    pub cors_policy: Option<CorsPolicy>,
+    pub cors_policy: Option<Box<CorsPolicy>>,
     /// Header changes.
-    pub headers: Option<Headers>,
+    pub headers: Option<Box<Headers>>,
     /// Place in the YAML.
     #[serde(rename = "@origin", default)]
     pub origin: Span,
@@ -86,7 +86,7 @@ pub struct HttpRouteDestination {
     /// Share; absent is 0, and ignored for a single destination.
     pub weight: i32,
     /// Header changes for this destination.
-    pub headers: Option<Headers>,
+    pub headers: Option<Box<Headers>>,
     /// Place in the YAML.
     #[serde(rename = "@origin", default)]
     pub origin: Span,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Findings;
 use crate::diagnostic::codes;
-use crate::resource::http_match::{HttpMatchRequest, StringMatch};
+use crate::resource::http_match::{HttpMatchRequest, NamedMatches, StringMatch};
 use crate::resource::http_route::HttpRoute;
 use crate::resource::virtual_service::VirtualService;
 use crate::source::Span;
@@ -182,18 +182,18 @@ fn tagged(value: Option<&StringMatch>) -> String {
 fn covers(a: &HttpMatchRequest, b: &HttpMatchRequest) -> bool {
     let method = |m: &HttpMatchRequest| match &m.method {
         None => "exact:GET".to_owned(),
-        some => tagged(some.as_ref()),
+        some => tagged(some.as_deref()),
     };
     let starts = |x: &str, y: &str| x == y || x.starts_with(y);
     a.port == b.port
         && starts(&method(a), &method(b))
-        && starts(&tagged(a.authority.as_ref()), &tagged(b.authority.as_ref()))
+        && starts(&tagged(a.authority.as_deref()), &tagged(b.authority.as_deref()))
         && map_covers(&a.headers, &b.headers)
         && map_covers(&a.query_params, &b.query_params)
         && map_covers(&a.without_headers, &b.without_headers)
 }
 
-fn map_covers(a: &BTreeMap<String, StringMatch>, b: &BTreeMap<String, StringMatch>) -> bool {
+fn map_covers(a: &NamedMatches, b: &NamedMatches) -> bool {
     a.len() == b.len()
         && a.iter().all(|(name, x)| {
             b.get(name).is_some_and(|y| {

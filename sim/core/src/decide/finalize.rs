@@ -209,7 +209,7 @@ pub fn finalize_response(
     if let Some(route) = route.filter(|_| decision.by_router) {
         mutate_response(snapshot, decision, route, request, response);
     }
-    if let Some(policy) = route.and_then(|r| r.cors.as_ref()).filter(|_| decision.cors_origin_allowed) {
+    if let Some(policy) = route.and_then(|r| r.cors.as_deref()).filter(|_| decision.cors_origin_allowed) {
         cors::answer(policy, request, response);
     }
     response.set("server", &hcm.server_name);

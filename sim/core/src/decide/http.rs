@@ -155,11 +155,11 @@ impl<'s> Run<'s> {
                 }
                 Verdict::Continue
             }
-            HttpFilter::Fault => match route.and_then(|route| route.fault.as_ref()) {
+            HttpFilter::Fault => match route.and_then(|route| route.fault.as_deref()) {
                 Some(fault) => self.inject(fault::inject(fault, cx.draws, cx.trace)),
                 None => Verdict::Continue,
             },
-            HttpFilter::Cors => match route.and_then(|route| route.cors.as_ref()) {
+            HttpFilter::Cors => match route.and_then(|route| route.cors.as_deref()) {
                 Some(policy) => {
                     let result = cors::check(policy, head);
                     self.notes.cors_origin_allowed = result.origin_allowed;

@@ -52,9 +52,9 @@ pub struct Route {
     /// seen by applications without sidecar. Empty = none.
     pub decorator: Str,
     /// `typed_per_filter_config` fault.
-    pub fault: Option<Fault>,
+    pub fault: Option<Box<Fault>>,
     /// `typed_per_filter_config` cors.
-    pub cors: Option<Cors>,
+    pub cors: Option<Box<Cors>>,
     /// Not modelled parts of the YAML behind this route.
     pub taints: Vec<Taint>,
     /// The match (or, without one, the http route) in the YAML.

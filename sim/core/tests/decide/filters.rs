@@ -10,11 +10,11 @@ use crate::fixture::*;
 
 fn faulty(delay: Option<u32>, abort: Option<(AbortStatus, u32)>) -> Snapshot {
     let mut r = forward(prefix("/"));
-    r.fault = Some(Fault {
+    r.fault = Some(Box::new(Fault {
         delay: delay.map(|per_million| FaultDelay { fixed_delay_ns: 300_000_000, per_million }),
         abort: abort.map(|(status, per_million)| FaultAbort { status, per_million }),
         origin: OriginId::NONE,
-    });
+    }));
     with_routes(vec![r])
 }
 
@@ -69,7 +69,7 @@ fn aborts_speak_grpc_to_grpc() {
 
 fn cors(forward_not_matching_preflights: bool) -> Snapshot {
     let mut r = forward(prefix("/"));
-    r.cors = Some(Cors {
+    r.cors = Some(Box::new(Cors {
         allow_origins: vec![StringMatch::new(StringPattern::Exact("https://ok".into()))],
         allow_methods: "GET".into(),
         allow_headers: "".into(),
@@ -78,7 +78,7 @@ fn cors(forward_not_matching_preflights: bool) -> Snapshot {
         allow_credentials: Some(true),
         forward_not_matching_preflights,
         origin: OriginId::NONE,
-    });
+    }));
     with_routes(vec![r])
 }
 

@@ -130,7 +130,7 @@ fn forward(cluster: &str, shape: &Shape) -> Route {
             hash_policy: Vec::new(),
         })),
         headers: HeaderMutations::default(),
-        fault: shape.fault.clone(),
+        fault: shape.fault.clone().map(Box::new),
         cors: None,
         taints: Vec::new(),
         origin: OriginId::NONE,

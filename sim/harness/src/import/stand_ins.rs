@@ -81,7 +81,7 @@ pub(super) fn stand_ins(mesh: &LoadedMesh) -> Vec<StandIn> {
 fn destinations(vs: &Object<VirtualService>) -> Vec<&Destination> {
     let http = vs.spec.http.iter().flat_map(|rule| {
         let mirrors = rule.mirrors.iter().filter_map(|m| m.destination.as_ref());
-        rule.route.iter().filter_map(|d| d.destination.as_ref()).chain(&rule.mirror).chain(mirrors)
+        rule.route.iter().filter_map(|d| d.destination.as_ref()).chain(rule.mirror.as_deref()).chain(mirrors)
     });
     let tls = vs.spec.tls.iter().flat_map(|r| &r.route).filter_map(|d| d.destination.as_ref());
     let tcp = vs.spec.tcp.iter().flat_map(|r| &r.route).filter_map(|d| d.destination.as_ref());

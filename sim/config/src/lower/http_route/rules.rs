@@ -6,7 +6,7 @@ use crate::decode::Spanned;
 use crate::document::RawObject;
 use crate::lower::regexes::quote_meta;
 use crate::mesh::registry::service_host;
-use crate::resource::http_match::{HttpMatchRequest, StringMatch};
+use crate::resource::http_match::{HttpMatchRequest, NamedMatches, StringMatch};
 use crate::resource::http_route::{
     CorsPolicy, Destination, HeaderOperations, Headers, HttpDirectResponse, HttpMirrorPolicy, HttpRedirect,
     HttpRetry, HttpRewrite, HttpRoute, HttpRouteDestination, PortSelector, RedirectPortSelection,
@@ -87,7 +87,7 @@ fn condition(m: &Match) -> Option<HttpMatchRequest> {
         |text: &String| StringMatch { exact: Some(text.clone()), origin: m.origin, ..StringMatch::default() };
     Some(HttpMatchRequest {
         uri: Some(StringMatch { origin: m.origin, ..uri }),
-        method: m.method.as_ref().map(exact),
+        method: m.method.as_ref().map(exact).map(Box::new),
         headers: named(&m.headers, m.origin)?,
         query_params: named(&m.query_params, m.origin)?,
         origin: m.origin,
@@ -95,8 +95,8 @@ fn condition(m: &Match) -> Option<HttpMatchRequest> {
     })
 }
 
-fn named(list: &[NamedMatch], origin: Span) -> Option<BTreeMap<String, StringMatch>> {
-    let mut out = BTreeMap::new();
+fn named(list: &[NamedMatch], origin: Span) -> Option<NamedMatches> {
+    let mut out = NamedMatches::new();
     for m in list {
         let value = Some(m.value.clone());
         let condition = match m.type_.as_deref().unwrap_or("Exact") {
@@ -104,7 +104,7 @@ fn named(list: &[NamedMatch], origin: Span) -> Option<BTreeMap<String, StringMat
             "RegularExpression" => StringMatch { regex: value, origin, ..StringMatch::default() },
             _ => return None,
         };
-        out.insert(m.name.clone(), condition);
+        out.insert(m.name.clone(), Box::new(condition));
     }
     Some(out)
 }
@@ -115,23 +115,25 @@ fn action(namespace: &str, rule: &Rule, name: String) -> Option<HttpRoute> {
     for filter in &rule.filters {
         match filter.type_.as_str() {
             "RequestHeaderModifier" | "ResponseHeaderModifier" => modify(filter, &mut route.headers)?,
-            "RequestRedirect" => route.redirect = filter.request_redirect.as_ref().map(redirect),
+            "RequestRedirect" => {
+                route.redirect = filter.request_redirect.as_ref().map(redirect).map(Box::new)
+            }
             "RequestMirror" => {
                 // A mirror to nowhere is left out; the rest of the route stands.
                 let to = filter.request_mirror.as_ref();
                 route.mirrors.extend(to.and_then(|to| mirror(namespace, to)));
             }
-            "URLRewrite" => route.rewrite = filter.url_rewrite.as_ref().and_then(rewrite),
-            "CORS" => route.cors_policy = filter.cors.as_ref().map(cors),
+            "URLRewrite" => route.rewrite = filter.url_rewrite.as_ref().and_then(rewrite).map(Box::new),
+            "CORS" => route.cors_policy = filter.cors.as_ref().map(cors).map(Box::new),
             _ => return None,
         }
     }
-    route.retries = rule.retry.as_ref().map(retries);
+    route.retries = rule.retry.as_ref().map(retries).map(Box::new);
     timeouts(rule.timeouts.unwrap_or_default(), rule.origin, &mut route);
     let weight = |backend: &BackendReference| backend.weight.unwrap_or(1);
     if rule.backend_refs.iter().all(|backend| weight(backend) == 0) && route.redirect.is_none() {
         let origin = rule.origin;
-        route.direct_response = Some(HttpDirectResponse { status: 500, body: None, origin });
+        route.direct_response = Some(Box::new(HttpDirectResponse { status: 500, body: None, origin }));
         return Some(route);
     }
     let used: Vec<_> = rule.backend_refs.iter().filter(|backend| weight(backend) != 0).collect();
@@ -176,16 +178,16 @@ fn destination(namespace: &str, backend: &BackendReference) -> Option<Destinatio
     Some(Destination { host, port, origin, ..Destination::default() })
 }
 
-fn modify(filter: &Filter, headers: &mut Option<Headers>) -> Option<()> {
+fn modify(filter: &Filter, headers: &mut Option<Box<Headers>>) -> Option<()> {
     if let Some(changes) = &filter.request_header_modifier
         && filter.type_ == "RequestHeaderModifier"
     {
-        headers.get_or_insert_with(Headers::default).request = Some(operations(changes)?);
+        headers.get_or_insert_default().request = Some(operations(changes)?);
     }
     if let Some(changes) = &filter.response_header_modifier
         && filter.type_ == "ResponseHeaderModifier"
     {
-        headers.get_or_insert_with(Headers::default).response = Some(operations(changes)?);
+        headers.get_or_insert_default().response = Some(operations(changes)?);
     }
     Some(())
 }

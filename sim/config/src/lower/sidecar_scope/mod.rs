@@ -222,7 +222,7 @@ fn can_merge(a: &Service, b: &Service) -> bool {
 /// `virtualServiceDestinationsFilteredBySourceNamespace`).
 fn destinations(vs: &VirtualService, namespace: &str) -> BTreeMap<String, BTreeSet<u32>> {
     let mut out: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
-    let mut add = |d: &Option<Destination>| {
+    let mut add = |d: Option<&Destination>| {
         if let Some(d) = d {
             let port = d.port.as_ref().map_or(0, |p| p.number);
             out.entry(d.host.clone()).or_default().insert(port);
@@ -237,12 +237,12 @@ fn destinations(vs: &VirtualService, namespace: &str) -> BTreeMap<String, BTreeS
         if !own && http.match_.iter().any(foreign) {
             continue;
         }
-        http.route.iter().for_each(|d| add(&d.destination));
-        add(&http.mirror);
-        http.mirrors.iter().for_each(|m| add(&m.destination));
+        http.route.iter().for_each(|d| add(d.destination.as_ref()));
+        add(http.mirror.as_deref());
+        http.mirrors.iter().for_each(|m| add(m.destination.as_ref()));
     }
-    vs.tcp.iter().flat_map(|t| &t.route).for_each(|d| add(&d.destination));
-    vs.tls.iter().flat_map(|t| &t.route).for_each(|d| add(&d.destination));
+    vs.tcp.iter().flat_map(|t| &t.route).for_each(|d| add(d.destination.as_ref()));
+    vs.tls.iter().flat_map(|t| &t.route).for_each(|d| add(d.destination.as_ref()));
     out
 }
 

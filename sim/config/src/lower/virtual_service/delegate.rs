@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::resource::http_match::{HttpMatchRequest, StringMatch};
+use crate::resource::http_match::{HttpMatchRequest, NamedMatches, StringMatch};
 use crate::resource::http_route::HttpRoute;
 
 /// The delegate's routes as they stand in place of the root route; those that conflict with it are left out.
@@ -79,14 +79,16 @@ fn unite<V: Clone>(leaf: &mut BTreeMap<String, V>, root: &BTreeMap<String, V>) {
 }
 
 fn conflicts(root: &HttpMatchRequest, leaf: &HttpMatchRequest) -> bool {
-    let text = |root: &Option<StringMatch>, leaf: &Option<StringMatch>| matches!((root, leaf), (Some(root), Some(leaf)) if text_conflicts(root, leaf));
-    let maps = |root: &BTreeMap<String, StringMatch>, leaf: &BTreeMap<String, StringMatch>| {
+    let text = |root: Option<&StringMatch>, leaf: Option<&StringMatch>| {
+        root.zip(leaf).is_some_and(|(root, leaf)| text_conflicts(root, leaf))
+    };
+    let maps = |root: &NamedMatches, leaf: &NamedMatches| {
         leaf.iter().any(|(key, leaf)| root.get(key).is_some_and(|root| text_conflicts(root, leaf)))
     };
-    text(&root.uri, &leaf.uri)
-        || text(&root.scheme, &leaf.scheme)
-        || text(&root.method, &leaf.method)
-        || text(&root.authority, &leaf.authority)
+    text(root.uri.as_ref(), leaf.uri.as_ref())
+        || text(root.scheme.as_deref(), leaf.scheme.as_deref())
+        || text(root.method.as_deref(), leaf.method.as_deref())
+        || text(root.authority.as_deref(), leaf.authority.as_deref())
         || maps(&root.headers, &leaf.headers)
         || maps(&root.without_headers, &leaf.without_headers)
         || maps(&root.query_params, &leaf.query_params)

@@ -86,7 +86,8 @@ pub(super) fn apply(
     } else {
         // Absent weights are 0, and 0 is never chosen.
         let used = http.route.iter().filter(|d| d.weight != 0);
-        let clusters = used.map(|d| weighted(cx, d, &mut forward.hash_policy)).collect();
+        let mut clusters = Vec::with_capacity(http.route.len());
+        clusters.extend(used.map(|d| weighted(cx, d, &mut forward.hash_policy)));
         forward.cluster = ClusterSpecifier::Weighted(clusters);
     }
     forward.retry = match &http.retries {
@@ -100,7 +101,7 @@ pub(super) fn apply(
 fn single(cx: &RouteContext<'_>, d: &HttpRouteDestination, forward: &mut Forward, route: &mut Route) -> bool {
     route.action_origin = cx.tools.origins.id(d.origin);
     forward.cluster = ClusterSpecifier::Cluster(cluster_of(cx, d.destination.as_ref()));
-    let operations = headers::translate(d.headers.as_ref());
+    let operations = headers::translate(d.headers.as_deref());
     headers::append(&mut route.headers, operations.mutations);
     if let (HostRewrite::Keep, Some(authority)) = (&forward.host_rewrite, operations.authority) {
         forward.host_rewrite = HostRewrite::Literal(authority.into());
@@ -115,7 +116,7 @@ fn weighted(
     d: &HttpRouteDestination,
     hashes: &mut Vec<HashPolicy>,
 ) -> WeightedCluster {
-    let operations = headers::translate(d.headers.as_ref());
+    let operations = headers::translate(d.headers.as_deref());
     hashes.extend(d.destination.as_ref().and_then(cx.hash).and_then(hash_policy));
     WeightedCluster {
         name: cluster_of(cx, d.destination.as_ref()),

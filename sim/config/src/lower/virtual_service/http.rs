@@ -55,7 +55,7 @@ pub struct RouteContext<'a> {
 /// The routes of a VirtualService, in order. None means that it does not count for this proxy, port and gateway.
 #[must_use]
 pub fn routes(cx: &RouteContext<'_>, vs: &VirtualServiceConfig) -> Vec<Route> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(vs.spec.http.len());
     for http in &vs.spec.http {
         if http.match_.is_empty() {
             out.push(translate(cx, vs, http, None));
@@ -99,7 +99,7 @@ fn translate(
         _ => cx.tools.names.get(&http.name),
     };
     let matched = matcher::translate(cx.tools, m, vs.semantics);
-    let operations = headers::translate(http.headers.as_ref());
+    let operations = headers::translate(http.headers.as_deref());
     let mut route = Route {
         name,
         matcher: matched.matcher,
@@ -122,8 +122,9 @@ fn translate(
         destination::apply(cx, vs, http, operations.authority, &mut route);
     }
     route.decorator = cx.tools.names.get(&decorator(&route, &vs.meta.name, cx.listen_port));
-    route.fault = http.fault.as_ref().and_then(|f| filters::fault(cx.tools, f, &mut route.taints));
-    route.cors = http.cors_policy.as_ref().map(|c| filters::cors(cx.tools, c, &mut route.taints));
+    route.fault =
+        http.fault.as_ref().and_then(|f| filters::fault(cx.tools, f, &mut route.taints)).map(Box::new);
+    route.cors = http.cors_policy.as_ref().map(|c| Box::new(filters::cors(cx.tools, c, &mut route.taints)));
     route
 }
 

@@ -200,9 +200,9 @@ mod tests {
     fn headers_are_sorted_and_pseudo_headers_come_last() {
         let tools = Tools::default();
         let m = HttpMatchRequest {
-            headers: [("Z".into(), exact("1")), ("a".into(), Written::default())].into(),
-            without_headers: [("m".into(), regex("*")), ("n".into(), exact("x"))].into(),
-            method: Some(exact("GET")),
+            headers: [("Z".into(), Box::new(exact("1"))), ("a".into(), Box::default())].into(),
+            without_headers: [("m".into(), Box::new(regex("*"))), ("n".into(), Box::new(exact("x")))].into(),
+            method: Some(Box::new(exact("GET"))),
             ..HttpMatchRequest::default()
         };
         let got = translate(&tools, Some(&m), RouteSemantics::VirtualService);
@@ -220,7 +220,7 @@ mod tests {
             (HttpMatchRequest::default(), true),
             (HttpMatchRequest { uri: Some(regex(".*")), ..HttpMatchRequest::default() }, true),
             (HttpMatchRequest { uri: Some(regex("/.*")), ..HttpMatchRequest::default() }, false),
-            (HttpMatchRequest { method: Some(exact("GET")), ..HttpMatchRequest::default() }, false),
+            (HttpMatchRequest { method: Some(Box::new(exact("GET"))), ..HttpMatchRequest::default() }, false),
         ] {
             let got = translate(&tools, Some(&m), RouteSemantics::VirtualService);
             assert_eq!(is_catch_all(&got.matcher), want, "{m:?}");

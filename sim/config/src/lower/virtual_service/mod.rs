@@ -190,24 +190,24 @@ fn resolve(object: &Object<VirtualService>, domain: &str) -> VirtualService {
     for Spanned { value, .. } in &mut spec.gateways {
         *value = resolve_gateway_name(value, namespace);
     }
-    let destination = |d: &mut Option<Destination>| {
+    let destination = |d: Option<&mut Destination>| {
         if let Some(d) = d {
             host(&mut d.host);
         }
     };
     for http in &mut spec.http {
         http.match_.iter_mut().for_each(|m| gateways(&mut m.gateways));
-        http.route.iter_mut().for_each(|d| destination(&mut d.destination));
-        destination(&mut http.mirror);
-        http.mirrors.iter_mut().for_each(|m| destination(&mut m.destination));
+        http.route.iter_mut().for_each(|d| destination(d.destination.as_mut()));
+        destination(http.mirror.as_deref_mut());
+        http.mirrors.iter_mut().for_each(|m| destination(m.destination.as_mut()));
     }
     for tls in &mut spec.tls {
         tls.match_.iter_mut().for_each(|m| gateways(&mut m.gateways));
-        tls.route.iter_mut().for_each(|d| destination(&mut d.destination));
+        tls.route.iter_mut().for_each(|d| destination(d.destination.as_mut()));
     }
     for tcp in &mut spec.tcp {
         tcp.match_.iter_mut().for_each(|m| gateways(&mut m.gateways));
-        tcp.route.iter_mut().for_each(|d| destination(&mut d.destination));
+        tcp.route.iter_mut().for_each(|d| destination(d.destination.as_mut()));
     }
     spec
 }
