@@ -39,6 +39,7 @@ pub struct HttpRoute {
     /// Several copies; excludes `mirror`.
     pub mirrors: Vec<HttpMirrorPolicy>,
     /// Deprecated form of `mirrorPercentage`.
+    #[serde(alias = "mirror_percent")]
     pub mirror_percent: Option<u32>,
     /// Share mirrored; absent is all.
     pub mirror_percentage: Option<Percent>,

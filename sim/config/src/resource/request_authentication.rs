@@ -32,6 +32,7 @@ pub struct JwtRule {
     /// Accepted `aud`; none accepts all.
     pub audiences: Vec<String>,
     /// Where its keys are.
+    #[serde(alias = "jwks_uri")]
     pub jwks_uri: String,
     /// Its keys.
     pub jwks: String,

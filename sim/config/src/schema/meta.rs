@@ -40,6 +40,11 @@ fn problem(span: Span, message: String) -> Diagnostic {
     Diagnostic::error(codes::BAD_METADATA, Stage::Meta, span, message)
 }
 
+/// Whether every field of `metadata` has the type it must have.
+pub(super) fn fits(meta: &Node) -> bool {
+    types(meta).is_empty()
+}
+
 fn types(meta: &Node) -> Vec<Diagnostic> {
     let Some(Schema { shape: Shape::Object(fields), .. }) = schema() else { return Vec::new() };
     let mut findings = openapi::check_fields(meta, fields, &Path::ROOT.field("metadata")).diagnostics;

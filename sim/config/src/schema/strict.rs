@@ -18,6 +18,10 @@ pub(super) fn check(node: &Node, kind: &'static Kind) -> Vec<Diagnostic> {
         if let Some(field) = kind.fields.iter().find(|f| f.name == key.text) {
             walk.value(value, Some(&field.schema), &Path::ROOT.field(&key.text));
         } else if key.text == "metadata" {
+            // What does not decode is refused for its types alone.
+            if !super::meta::fits(value) {
+                continue;
+            }
             let structs = std::mem::replace(&mut walk.structs, true);
             walk.value(value, super::meta::schema(), &Path::ROOT.field("metadata"));
             walk.structs = structs;

@@ -102,13 +102,12 @@ fn jwks(f: &mut Findings<'_>, rule: &JwtRule) {
         f.error(rule.origin, "parse jwks error: not an object");
         return;
     };
-    let Some(keys) = object.get("keys") else {
-        if object.get("kty").is_none() {
-            f.error(rule.origin, "parse jwks error: no `keys`");
-        }
-        return;
+    // Without `keys` the object is the only key.
+    let keys: Vec<&serde_json::Value> = match object.get("keys") {
+        Some(keys) => keys.as_array().into_iter().flatten().collect(),
+        None => vec![&set],
     };
-    for key in keys.as_array().into_iter().flatten() {
+    for key in keys {
         let kind = key.get("kty").and_then(serde_json::Value::as_str);
         let part = |name: &str| {
             key.get(name)

@@ -41,9 +41,10 @@ pub(super) fn validate(policy: &AuthorizationPolicy, f: &mut Findings<'_>) {
     for rule in &policy.rules {
         validate_rule(f, rule, policy.action);
     }
-    if policy.action == Action::Deny && policy.rules.iter().any(denies_tcp) {
+    let denying: &[Rule] = if policy.action == Action::Deny { &policy.rules } else { &[] };
+    for rule in denying.iter().filter(|rule| denies_tcp(rule)) {
         f.warn(
-            policy.origin,
+            rule.origin,
             "configured AuthorizationPolicy will deny all traffic to TCP ports under its scope due to the use of only HTTP attributes in a DENY rule; it is recommended to explicitly specify the port",
         );
     }

@@ -184,10 +184,14 @@ pub(super) fn labels(f: &mut Findings<'_>, labels: &BTreeMap<String, String>, sp
 }
 
 fn is_label_name(text: &str) -> bool {
+    text.len() <= 63 && is_qualified(text)
+}
+
+/// The shape of a label's name or value, of any length.
+fn is_qualified(text: &str) -> bool {
     let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
     let bytes = text.as_bytes();
-    text.len() <= 63
-        && edge(bytes.first())
+    edge(bytes.first())
         && edge(bytes.last())
         && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(b))
 }
@@ -204,8 +208,9 @@ fn is_label_key(key: &str) -> bool {
     }
 }
 
+/// istiod does not look at its length; the API server does where the value is a label of an object.
 fn is_label_value(value: &str) -> bool {
-    value.is_empty() || is_label_name(value)
+    value.is_empty() || is_qualified(value)
 }
 
 /// exportTo (semantics: istio-validation 2.2).

@@ -95,6 +95,8 @@ fn port_level(f: &mut Findings<'_>, settings: &PortTrafficPolicy) {
     if !something {
         f.error(settings.origin, "port traffic policy must have at least one field");
     }
+    // istiod forgets the warnings of port levels.
+    let before = f.out.len();
     blocks(
         f,
         settings.outlier_detection.as_ref(),
@@ -103,6 +105,7 @@ fn port_level(f: &mut Findings<'_>, settings: &PortTrafficPolicy) {
         settings.tls.as_ref(),
         false,
     );
+    f.forget_warnings(before);
 }
 
 fn blocks(
@@ -201,6 +204,7 @@ pub(super) fn connection_pool(f: &mut Findings<'_>, pool: &ConnectionPoolSetting
 
 fn client_tls(f: &mut Findings<'_>, tls: &ClientTlsSettings) {
     let span = tls.origin;
+    configmap_namespace(f, &tls.credential_name, span);
     if tls.insecure_skip_verify == Some(true) {
         let simple = tls.mode == ClientTlsMode::Simple;
         let mutual = tls.mode == ClientTlsMode::Mutual;
@@ -222,7 +226,6 @@ fn client_tls(f: &mut Findings<'_>, tls: &ClientTlsSettings) {
                 "cannot specify client certificates or CA certificates or CRL if credentialName is set",
             );
         }
-        configmap_namespace(f, &tls.credential_name, span);
         return;
     }
     if tls.mode == ClientTlsMode::Mutual {
@@ -236,10 +239,10 @@ fn client_tls(f: &mut Findings<'_>, tls: &ClientTlsSettings) {
 }
 
 fn configmap_namespace(f: &mut Findings<'_>, credential: &str, span: Span) {
-    if let Some(reference) = credential.strip_prefix("configmap://")
-        && let Some((namespace, _)) = reference.split_once('/')
-        && namespace != f.namespace()
-    {
-        f.error(span, "credentialName may only name a ConfigMap of its own namespace");
+    let Some(reference) = credential.strip_prefix("configmap://") else { return };
+    match reference.split('/').collect::<Vec<_>>().as_slice() {
+        [namespace, _] if *namespace == f.namespace() => {}
+        [_, _] => f.error(span, "credentialName may only name a ConfigMap of its own namespace"),
+        _ => f.error(span, "credentialName must be of the form `configmap://namespace/name`"),
     }
 }

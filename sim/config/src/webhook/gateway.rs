@@ -59,12 +59,8 @@ fn validate_server(f: &mut Findings<'_>, server: &Server) {
 fn server_tls_against(f: &mut Findings<'_>, tls: &ServerTlsSettings, word: Option<&str>) {
     if is_http(word) {
         let plain = matches!(tls.mode, ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough);
-        let certificates =
-            [&tls.server_certificate, &tls.private_key, &tls.ca_certificates, &tls.credential_name];
-        let bare = certificates.iter().all(|t| t.is_empty())
-            && tls.credential_names.is_empty()
-            && tls.tls_certificates.is_empty();
-        if !plain || !bare {
+        let files = [&tls.server_certificate, &tls.private_key, &tls.ca_certificates];
+        if !plain || files.iter().any(|file| !file.is_empty()) {
             f.error(tls.origin, "server cannot have TLS settings for plain text HTTP ports");
         }
     } else if word.is_some() && !is_tls(word) {

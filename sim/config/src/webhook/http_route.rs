@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::Findings;
 use super::blocks::{duration, is_label, is_token, labels, percentage, port, regex, wildcard_domain_problem};
+use super::header_value;
 use super::retry_on::retries;
-use super::virtual_service::gateway_names;
+use super::virtual_service::gateways_of_match;
 use crate::resource::http_match::{HttpMatchRequest, StringMatch};
 use crate::resource::http_route::{
     CorsPolicy, Destination, HeaderOperations, Headers, HttpDirectResponse, HttpFaultInjection, HttpRedirect,
@@ -133,7 +134,7 @@ fn match_request(f: &mut Findings<'_>, m: &HttpMatchRequest, around: Surrounding
         port(f, m.port, span, "port");
     }
     labels(f, &m.source_labels, span);
-    gateway_names(f, m.gateways.iter().map(|g| (g.as_str(), span)));
+    gateways_of_match(f, &m.gateways, span);
     if !m.source_namespace.is_empty() && !is_label(&m.source_namespace) {
         f.error(span, format!("sourceNamespace `{}` is not a namespace", m.source_namespace));
     }
@@ -195,31 +196,9 @@ fn header_value(f: &mut Findings<'_>, value: &str, span: Span) {
     if value.bytes().any(|b| (b < 0x20 && b != b'\t') || b == 0x7f) {
         f.error(span, "a header value must not contain control characters");
     }
-    if !percent_is_closed(value) {
-        f.error(span, format!("header value `{value}`: `%` must be written `%%` or close a `%VARIABLE%`"));
+    if let Some(why) = header_value::problem(value) {
+        f.error(span, format!("header value `{value}`: {why}"));
     }
-}
-
-fn percent_is_closed(value: &str) -> bool {
-    let mut chars = value.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c != '%' || chars.next_if_eq(&'%').is_some() {
-            continue;
-        }
-        let mut inside = false;
-        let closed = chars.by_ref().any(|c| {
-            match c {
-                '(' => inside = true,
-                ')' => inside = false,
-                _ => {}
-            }
-            c == '%' && !inside
-        });
-        if !closed {
-            return false;
-        }
-    }
-    true
 }
 
 fn authorities(f: &mut Findings<'_>, http: &HttpRoute) {
@@ -281,13 +260,11 @@ fn fault_injection(f: &mut Findings<'_>, fault: &HttpFaultInjection) {
             }
             (None, Some(name), _) => grpc_status(f, name, abort.origin),
             (None, None, Some(_)) => f.error(abort.origin, "HTTP/2 abort fault injection not supported yet"),
-            (None, None, None) => f.warn(abort.origin, "abort without error type: the abort is dropped"),
+            // istiod would warn that the abort is dropped, but forgets warnings about faults.
+            (None, None, None) => {}
         }
     }
     if let Some(delay) = &fault.delay {
-        if !(0..=100).contains(&delay.percent) {
-            f.error(delay.origin, format!("percent `{}` must be in the range 0..100", delay.percent));
-        }
         percentage(f, delay.percentage, delay.origin, "percentage");
         duration(f, delay.fixed_delay, delay.origin, "fixedDelay");
         if delay.exponential_delay.is_some() {

@@ -7,6 +7,7 @@ mod authorization_policy;
 mod blocks;
 mod destination_rule;
 mod gateway;
+mod header_value;
 mod http_route;
 mod load_balancer;
 mod reachability;
@@ -45,6 +46,15 @@ impl Findings<'_> {
     /// A warning with a code of its own.
     fn warn_as(&mut self, code: Code, span: Span, message: String) {
         self.push(code, false, span, message);
+    }
+
+    /// Drops the warnings said since `out` had a length: istiod loses them on the way.
+    fn forget_warnings(&mut self, since: usize) {
+        let mut index = 0;
+        self.out.retain(|d| {
+            index += 1;
+            index <= since || d.is_error()
+        });
     }
 
     fn push(&mut self, code: Code, error: bool, span: Span, message: String) {

@@ -117,7 +117,8 @@ fn list(f: &mut Findings<'_>, _what: &str, rules: &[Rule]) -> Vec<(usize, usize)
                 covered.push((i, n));
                 let text =
                     format!("virtualService rule {name} not used (route without matches defined before)");
-                f.warn_as(codes::UNREACHABLE_RULE, rule.span, text);
+                // Once per match, as istiod does.
+                f.warn_as(codes::UNREACHABLE_RULE, m.span, text);
                 continue;
             }
             if let Some(&first) = seen.get(m.key.as_str()) {

@@ -142,7 +142,7 @@ fn static_endpoint(entry: &ServiceEntry, endpoint: &WorkloadEntry, f: &mut Findi
 }
 
 fn dns(entry: &ServiceEntry, f: &mut Findings<'_>) {
-    if entry.endpoints.is_empty() && entry.workload_selector.is_none() {
+    if entry.endpoints.is_empty() {
         for host in &entry.hosts {
             if fqdn_problem(&host.value).is_some() {
                 f.error(host.span, "hosts must be FQDN if no endpoints are provided for resolution mode DNS");
@@ -154,9 +154,7 @@ fn dns(entry: &ServiceEntry, f: &mut Findings<'_>) {
     }
     for endpoint in &entry.endpoints {
         let address = endpoint.address.as_str();
-        if address.is_empty() && !endpoint.network.is_empty() {
-            f.warn(endpoint.origin, format!("address is unset with network \"{}\"", endpoint.network));
-        } else if !is_ip_or_zoned(address)
+        if !is_ip_or_zoned(address)
             && let Some(why) = fqdn_problem(address)
         {
             f.error(endpoint.origin, format!("endpoint address: {why}"));

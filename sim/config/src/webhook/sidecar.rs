@@ -78,7 +78,7 @@ fn ingress(f: &mut Findings<'_>, listener: &IngressListener, numbers: &mut Vec<u
     }
     if let Some(pool) = &listener.connection_pool {
         connection_pool(f, pool);
-        if pool.http.is_some() && word.is_some() && !is_http(word) {
+        if pool.http.is_some() && !is_http(word) {
             f.warn(pool.origin, format!("sidecar: HTTP connection pool settings are configured for port {:?} ({}) but its protocol is not HTTP", p.name, p.number));
         }
     }

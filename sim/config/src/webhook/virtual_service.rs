@@ -49,8 +49,15 @@ pub(super) fn validate(vs: &VirtualService, f: &mut Findings<'_>) {
     }
 }
 
+/// The gateways of a match of HTTP and TCP, about which istiod forgets to warn.
+pub(super) fn gateways_of_match(f: &mut Findings<'_>, names: &[String], span: Span) {
+    let before = f.out.len();
+    gateway_names(f, names.iter().map(|name| (name.as_str(), span)));
+    f.forget_warnings(before);
+}
+
 /// `ns/name` or a bare name; after the first bare name istiod stops looking (V2, V3).
-pub(super) fn gateway_names<'a>(f: &mut Findings<'_>, names: impl Iterator<Item = (&'a str, Span)>) {
+fn gateway_names<'a>(f: &mut Findings<'_>, names: impl Iterator<Item = (&'a str, Span)>) {
     for (name, span) in names {
         let parts: Vec<&str> = name.split('/').collect();
         match parts.as_slice() {
@@ -181,7 +188,7 @@ fn tcp_match(f: &mut Findings<'_>, m: &L4MatchAttributes) {
         port(f, m.port, m.origin, "port");
     }
     labels(f, &m.source_labels, m.origin);
-    gateway_names(f, m.gateways.iter().map(|g| (g.as_str(), m.origin)));
+    gateways_of_match(f, &m.gateways, m.origin);
 }
 
 fn weights(f: &mut Findings<'_>, routes: &[RouteDestination], span: Span) {
