@@ -5,7 +5,6 @@ use mesh_harness::document::{ScenarioDocument, TestDocument, read_file};
 use mesh_harness::format::client::WorkloadRef;
 use mesh_harness::loaded::{LoadedMesh, MeshInput};
 use mesh_harness::space::{Scope, all_populated};
-use mesh_harness::stop::Stop;
 use mesh_reports::diff::{Category, DiffReport};
 use mesh_reports::render::diff as render;
 
@@ -91,7 +90,8 @@ fn options(args: &DiffArgs) -> Result<DiffOptions, Exit> {
         max_classes: args.max_classes,
         ..Scope::default()
     };
-    Ok(DiffOptions { scope, witnesses: args.witnesses, allowed, stop: Stop::default() })
+    let stop = scope.stop.clone();
+    Ok(DiffOptions { scope, witnesses: args.witnesses, allowed, stop })
 }
 
 fn scenarios(args: &DiffArgs, global: &Global) -> Result<Vec<ScenarioDocument>, Exit> {

@@ -14,7 +14,7 @@ use mesh_core::matching::{header_matches, query_matches};
 use mesh_core::request::Headers;
 
 use super::predicates::{Hashed, Known, Predicates, Rewrite, Rule, Test, inside};
-use super::texts::{Alphabet, Pattern, of_path, of_string, of_template, telling_apart};
+use super::texts::{Alphabet, Automata, Pattern, of_path, of_string, of_template};
 use super::tokens::{Token, readable, tokens};
 use crate::plan::traffic::OUTSIDE;
 
@@ -99,9 +99,13 @@ impl Part {
 }
 
 /// The requests that the conditions tell apart, and what stayed together nevertheless.
-pub(super) fn requests(predicates: &Predicates, only: Only<'_>) -> (Vec<Asked>, Vec<String>) {
+pub(super) fn requests(
+    predicates: &Predicates,
+    only: Only<'_>,
+    known: &mut Automata,
+) -> (Vec<Asked>, Vec<String>) {
     let mut gaps = Vec::new();
-    let paths = if only.paths.is_empty() { paths(predicates, &mut gaps) } else { only.paths.to_vec() };
+    let paths = if only.paths.is_empty() { paths(predicates, &mut gaps, known) } else { only.paths.to_vec() };
     let methods = if only.methods.is_empty() { methods(&predicates.rules) } else { only.methods.to_vec() };
     let mut all: Vec<Asked> = Vec::new();
     for path in &paths {
@@ -115,7 +119,7 @@ pub(super) fn requests(predicates: &Predicates, only: Only<'_>) -> (Vec<Asked>, 
                     r.when.settled(&Known { paths, method }) != Some(false)
                 })
                 .collect();
-            let parts = parts(&relevant, predicates, method, only.outside, &mut gaps);
+            let parts = parts(&relevant, predicates, method, only.outside, (&mut gaps, known));
             let room = only.limit.saturating_sub(all.len());
             combinations(path, method, &parts, room, &mut all, &mut gaps);
         }
@@ -196,7 +200,7 @@ fn images(rewrites: &[Rewrite], path: &str) -> Vec<String> {
 }
 
 /// One path per set of conditions that can hold together.
-fn paths(predicates: &Predicates, gaps: &mut Vec<String>) -> Vec<String> {
+fn paths(predicates: &Predicates, gaps: &mut Vec<String>, known: &mut Automata) -> Vec<String> {
     let tests = tests(&predicates.rules);
     let mut patterns: Vec<Pattern> = Vec::new();
     let mut words: BTreeSet<String> = BTreeSet::new();
@@ -218,12 +222,12 @@ fn paths(predicates: &Predicates, gaps: &mut Vec<String>) -> Vec<String> {
     candidates.extend(words.iter().map(|w| format!("{}/x", w.trim_end_matches('/'))));
     candidates.extend(words.iter().map(|w| format!("{w}x")));
     candidates.push(STRANGE_PATH.to_owned());
-    let made = telling_apart(&patterns, &["/"], Alphabet::Path);
+    let made = known.telling_apart(&patterns, &["/"], Alphabet::Path);
     let mut complete = made.complete;
     candidates.extend(made.texts.into_iter().map(|t| format!("/{t}")));
     for rewrite in &predicates.rewrites {
         let (Some(from), PathRewrite::Prefix(to)) = (rewrite.replaced(), &rewrite.how) else { continue };
-        let made = telling_apart(&patterns, &[from, to], Alphabet::Path);
+        let made = known.telling_apart(&patterns, &[from, to], Alphabet::Path);
         complete &= made.complete;
         candidates.extend(made.texts.into_iter().map(|t| format!("{from}{t}")));
     }
@@ -321,7 +325,11 @@ pub(super) fn authority_matchers(predicates: &Predicates) -> Vec<HeaderMatcher> 
 }
 
 /// One text per set of header conditions.
-pub(super) fn header_texts(matchers: &[&HeaderMatcher], gaps: &mut Vec<String>) -> Vec<String> {
+pub(super) fn header_texts(
+    matchers: &[&HeaderMatcher],
+    gaps: &mut Vec<String>,
+    known: &mut Automata,
+) -> Vec<String> {
     let mut strings: Vec<&StringMatch> = Vec::new();
     let mut numbers = Vec::new();
     for matcher in matchers {
@@ -334,7 +342,7 @@ pub(super) fn header_texts(matchers: &[&HeaderMatcher], gaps: &mut Vec<String>) 
         }
     }
     let patterns: Vec<Pattern> = strings.iter().map(|m| of_string(m)).collect();
-    let made = telling_apart(&patterns, &[""], Alphabet::Value);
+    let made = known.telling_apart(&patterns, &[""], Alphabet::Value);
     if !made.complete {
         let name = matchers.first().map_or("", |m| m.name.as_ref());
         gaps.push(format!("values of header `{name}` are not all told apart"));
@@ -348,7 +356,7 @@ fn parts(
     predicates: &Predicates,
     method: &str,
     outside: bool,
-    gaps: &mut Vec<String>,
+    (gaps, known): (&mut Vec<String>, &mut Automata),
 ) -> Vec<Part> {
     let tests = tests(rules.iter().copied());
     let mut parts = Vec::new();
@@ -369,14 +377,14 @@ fn parts(
     for name in &names {
         let matchers = headers_named(&tests, name);
         let mut seen = BTreeSet::new();
-        let texts = header_texts(&matchers, gaps).into_iter().map(Some);
+        let texts = header_texts(&matchers, gaps, known).into_iter().map(Some);
         let values: Vec<Option<String>> = std::iter::once(None)
             .chain(texts)
             .filter(|v| seen.insert(classify(&matchers, name, v.as_deref())))
             .collect();
         parts.push(Part::Header((*name).to_owned(), values));
     }
-    parts.extend(queries(&tests, gaps));
+    parts.extend(queries(&tests, gaps, known));
     for hashed in rules.iter().flat_map(|r| &r.hashed) {
         let with = |value: &str| vec![None, Some(value.to_owned())];
         let part = match hashed {
@@ -393,7 +401,7 @@ fn parts(
             }
         }
     }
-    parts.extend(origins(rules, method));
+    parts.extend(origins(rules, method, known));
     let claims: Vec<&MetadataMatcher> = tests
         .iter()
         .filter_map(|t| match t {
@@ -402,7 +410,7 @@ fn parts(
         })
         .collect();
     if !predicates.providers.is_empty() {
-        let (all, more) = tokens(&predicates.providers, &claims);
+        let (all, more) = tokens(&predicates.providers, &claims, known);
         gaps.extend(more);
         parts.push(Part::Token(std::iter::once(None).chain(all.into_iter().map(Some)).collect()));
     }
@@ -410,7 +418,7 @@ fn parts(
     parts
 }
 
-fn queries(tests: &[&Test], gaps: &mut Vec<String>) -> Vec<Part> {
+fn queries(tests: &[&Test], gaps: &mut Vec<String>, known: &mut Automata) -> Vec<Part> {
     let mut by_name: BTreeMap<&str, Vec<&mesh_core::ir::QueryMatcher>> = BTreeMap::new();
     for test in tests {
         if let Test::Query(matcher) = test {
@@ -420,7 +428,7 @@ fn queries(tests: &[&Test], gaps: &mut Vec<String>) -> Vec<Part> {
     let part = |(name, matchers): (&str, Vec<&mesh_core::ir::QueryMatcher>)| {
         let strings: Vec<&StringMatch> = matchers.iter().filter_map(|m| m.value.as_ref()).collect();
         let patterns: Vec<Pattern> = strings.iter().map(|m| of_string(m)).collect();
-        let made = telling_apart(&patterns, &[""], Alphabet::Value);
+        let made = known.telling_apart(&patterns, &[""], Alphabet::Value);
         if !made.complete {
             gaps.push(format!("values of parameter `{name}` are not all told apart"));
         }
@@ -439,13 +447,16 @@ fn queries(tests: &[&Test], gaps: &mut Vec<String>) -> Vec<Part> {
 }
 
 /// `Origin` where CORS is configured, and what makes a preflight.
-fn origins(rules: &[&Rule], method: &str) -> Vec<Part> {
+fn origins(rules: &[&Rule], method: &str, known: &mut Automata) -> Vec<Part> {
     let matchers: Vec<&StringMatch> = rules.iter().flat_map(|r| &r.cors).collect();
     if matchers.is_empty() {
         return Vec::new();
     }
-    let made =
-        telling_apart(&matchers.iter().map(|m| of_string(m)).collect::<Vec<_>>(), &[""], Alphabet::Value);
+    let made = known.telling_apart(
+        &matchers.iter().map(|m| of_string(m)).collect::<Vec<_>>(),
+        &[""],
+        Alphabet::Value,
+    );
     let values = std::iter::once(None).chain(readable(&matchers, made.texts).into_iter().map(Some)).collect();
     let mut parts = vec![Part::Header("origin".to_owned(), values)];
     if method == "OPTIONS" {

@@ -38,9 +38,11 @@ use crate::loaded::LoadedMesh;
 use crate::plan::behavior::Behaviors;
 use crate::plan::traffic::{Sender, client_request, sender};
 use crate::predict::{Prediction, predict};
+use crate::stop::Stop;
 use combine::{Asked, Only, authority_matchers, classify, header_texts, requests};
 use predicates::{Place, Predicates, Walk};
 use targets::{Speech, Target, gateway_target, servers, targets};
+use texts::Automata;
 
 /// Most requests from one caller to one place.
 const MAX_PER_PLACE: usize = 4096;
@@ -69,6 +71,8 @@ pub struct Scope {
     pub paths: Vec<String>,
     /// Most classes; more are cut off, and [`Space::limits`] says so.
     pub max_classes: usize,
+    /// Asked when the user wants no more; [`Space::limits`] says so.
+    pub stop: Stop,
 }
 
 impl Default for Scope {
@@ -80,6 +84,7 @@ impl Default for Scope {
             methods: Vec::new(),
             paths: Vec::new(),
             max_classes: 50_000,
+            stop: Stop::default(),
         }
     }
 }
@@ -89,7 +94,14 @@ impl Space {
     /// [`populated`] with them.
     #[must_use]
     pub fn of(meshes: &[&LoadedMesh], scope: &Scope) -> Space {
-        let mut making = Making { meshes, scope, limits: BTreeSet::new(), known: BTreeMap::new() };
+        let mut making = Making {
+            meshes,
+            scope,
+            limits: BTreeSet::new(),
+            known: BTreeMap::new(),
+            derived: BTreeMap::new(),
+            texts: Automata::default(),
+        };
         let mut classes = BTreeMap::new();
         for client in clients::callers(meshes, scope) {
             for class in making.of_client(&client) {
@@ -186,6 +198,10 @@ struct Making<'a> {
     scope: &'a Scope,
     limits: BTreeSet<Unknown>,
     known: BTreeMap<(Views, Target), Vec<Call>>,
+    /// Requests and gaps by the conditions they were made from: proxies of equal configuration are many, and automata
+    /// take long.
+    derived: BTreeMap<String, (Vec<Asked>, Vec<String>)>,
+    texts: Automata,
 }
 
 impl Making<'_> {
@@ -200,6 +216,11 @@ impl Making<'_> {
         }
         let mut classes = Vec::new();
         for target in places {
+            if self.scope.stop.asked() {
+                let what = "interrupted: not all requests were found".to_owned();
+                self.limits.insert(Unknown { what, place: None });
+                return classes;
+            }
             let key = (self.views(&senders), target);
             if !self.known.contains_key(&key) {
                 let asked = self.of_place(client, &senders, &key.1);
@@ -243,7 +264,7 @@ impl Making<'_> {
         if readable && !matchers.is_empty() {
             let refs: Vec<_> = matchers.iter().collect();
             let mut gaps = Vec::new();
-            let texts = header_texts(&refs, &mut gaps);
+            let texts = header_texts(&refs, &mut gaps, &mut self.texts);
             self.gaps(gaps);
             let hosts = variants.iter().flat_map(|(_, p)| p.virtual_hosts.clone()).collect::<Vec<_>>();
             let mut seen = BTreeSet::from([(classify(&refs, ":authority", Some(&own)), hosts)]);
@@ -263,7 +284,7 @@ impl Making<'_> {
                 limit: MAX_PER_PLACE,
                 outside: client.plane == Plane::Outside,
             };
-            let (asked, gaps) = requests(&predicates, only);
+            let (asked, gaps) = self.derive(&predicates, only);
             self.gaps(gaps);
             for (what, origin) in &predicates.gaps {
                 let place = self.meshes.iter().find_map(|m| m.place(m.lowering.origin(*origin)?.span));
@@ -272,6 +293,13 @@ impl Making<'_> {
             out.extend(asked.into_iter().map(|a| (host.clone(), a)));
         }
         out
+    }
+
+    fn derive(&mut self, predicates: &Predicates, only: Only<'_>) -> (Vec<Asked>, Vec<String>) {
+        let Predicates { rules, rewrites, providers, reach: _, virtual_hosts: _, gaps: _ } = predicates;
+        let key = format!("{rules:?} {rewrites:?} {providers:?} {only:?}");
+        let texts = &mut self.texts;
+        self.derived.entry(key).or_insert_with(|| requests(predicates, only, texts)).clone()
     }
 
     fn gaps(&mut self, gaps: Vec<String>) {

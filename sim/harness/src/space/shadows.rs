@@ -18,6 +18,7 @@ use mesh_core::request::Headers;
 use super::clients::populated;
 use super::combine::{Asked, Only, authority_matchers, header_texts, requests};
 use super::predicates::{Expr, Predicates, Rule, Test, inside};
+use super::texts::Automata;
 use crate::loaded::LoadedMesh;
 
 /// Most requests per place; where more can be told apart, nothing is said.
@@ -107,11 +108,12 @@ fn rule(when: Expr) -> Rule {
 fn asked(rules: Vec<Rule>) -> Option<(Vec<Asked>, Vec<String>)> {
     let predicates = Predicates { rules, ..Predicates::default() };
     let only = Only { methods: &[], paths: &[], limit: MAX_REQUESTS, outside: false };
-    let (asked, mut gaps) = requests(&predicates, only);
+    let mut known = Automata::default();
+    let (asked, mut gaps) = requests(&predicates, only, &mut known);
     let matchers = authority_matchers(&predicates);
     let mut hosts = vec!["any.mesh-sim.example".to_owned()];
     if !matchers.is_empty() {
-        hosts.extend(header_texts(&matchers.iter().collect::<Vec<_>>(), &mut gaps));
+        hosts.extend(header_texts(&matchers.iter().collect::<Vec<_>>(), &mut gaps, &mut known));
     }
     gaps.is_empty().then_some((asked, hosts))
 }

@@ -4,7 +4,7 @@
 //! over its states meets every set of patterns that any text can match. So the partition is exact, not sampled. This
 //! is the one file of the harness that knows `regex-automata` and `regex-syntax`.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use mesh_core::ir::{PathMatch, StringMatch, StringPattern};
 use regex_automata::dfa::{Automaton, StartKind, dense};
@@ -48,7 +48,7 @@ impl Alphabet {
 }
 
 /// What a walk found.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Texts {
     /// One text per set of patterns, shortest first.
     pub(super) texts: Vec<String>,
@@ -130,9 +130,25 @@ fn literal(text: &str, fold: bool) -> Hir {
     Hir::concat(text.as_bytes().iter().map(either).collect())
 }
 
-/// One text for every set of patterns that can match at the same time. A text is what follows each of `starts`; with
-/// several starts (a path and what it is rewritten to) the sets of all of them are told apart together.
-pub(super) fn telling_apart(patterns: &[Pattern], starts: &[&str], alphabet: Alphabet) -> Texts {
+/// Texts by what they were made for: the same conditions are met at many places, and automata take long.
+#[derive(Debug, Default)]
+pub(super) struct Automata(BTreeMap<String, Texts>);
+
+impl Automata {
+    /// One text for every set of patterns that can match at the same time. A text is what follows each of `starts`; with
+    /// several starts (a path and what it is rewritten to) the sets of all of them are told apart together.
+    pub(super) fn telling_apart(
+        &mut self,
+        patterns: &[Pattern],
+        starts: &[&str],
+        alphabet: Alphabet,
+    ) -> Texts {
+        let key = format!("{patterns:?} {starts:?} {alphabet:?}");
+        self.0.entry(key).or_insert_with(|| telling_apart(patterns, starts, alphabet)).clone()
+    }
+}
+
+fn telling_apart(patterns: &[Pattern], starts: &[&str], alphabet: Alphabet) -> Texts {
     let Some(dfa) = automaton(patterns) else { return Texts::default() };
     let begin = start::Config::new().anchored(Anchored::Yes);
     let Ok(initial) = dfa.start_state(&begin) else { return Texts::default() };

@@ -9,7 +9,7 @@ use mesh_core::ir::{Jwks, JwtProvider, MetadataMatcher, StringMatch, ValueMatch}
 use mesh_core::matching::string_matches;
 use serde_json::{Map, Value};
 
-use super::texts::{Alphabet, of_string, telling_apart};
+use super::texts::{Alphabet, Automata, of_string};
 use crate::tokens::{Audience, JwtReader, JwtSpec, mint};
 
 /// Most combinations of claims per issuer.
@@ -36,7 +36,11 @@ pub(super) struct Token {
 }
 
 /// The tokens, and what is missing.
-pub(super) fn tokens(providers: &[JwtProvider], claims: &[&MetadataMatcher]) -> (Vec<Token>, Vec<String>) {
+pub(super) fn tokens(
+    providers: &[JwtProvider],
+    claims: &[&MetadataMatcher],
+    known: &mut Automata,
+) -> (Vec<Token>, Vec<String>) {
     let (mut all, mut gaps) = (Vec::new(), Vec::new());
     for provider in providers {
         let carrier = carrier(provider);
@@ -53,7 +57,7 @@ pub(super) fn tokens(providers: &[JwtProvider], claims: &[&MetadataMatcher]) -> 
             gaps.push(format!("no token of issuer `{}` can be made for its keys", provider.issuer));
         }
         let mut specs = vec![base.clone()];
-        for (path, values) in values(claims, &mut gaps) {
+        for (path, values) in values(claims, &mut gaps, known) {
             let mut next = Vec::new();
             for spec in &specs {
                 next.extend(values.iter().map(|v| with_claim(spec, &path, v.as_deref())));
@@ -105,7 +109,11 @@ fn key(provider: &JwtProvider) -> String {
 }
 
 /// Values of every claim that rules look at; `None` = absent. The issuer is the provider's.
-fn values(claims: &[&MetadataMatcher], gaps: &mut Vec<String>) -> BTreeMap<Vec<String>, Vec<Option<String>>> {
+fn values(
+    claims: &[&MetadataMatcher],
+    gaps: &mut Vec<String>,
+    known: &mut Automata,
+) -> BTreeMap<Vec<String>, Vec<Option<String>>> {
     let mut texts: BTreeMap<Vec<String>, Vec<&StringMatch>> = BTreeMap::new();
     for claim in claims {
         let path: Vec<String> = claim.path.iter().skip(1).map(ToString::to_string).collect();
@@ -117,8 +125,11 @@ fn values(claims: &[&MetadataMatcher], gaps: &mut Vec<String>) -> BTreeMap<Vec<S
     texts
         .into_iter()
         .map(|(path, list)| {
-            let found =
-                telling_apart(&list.iter().map(|m| of_string(m)).collect::<Vec<_>>(), &[""], Alphabet::Value);
+            let found = known.telling_apart(
+                &list.iter().map(|m| of_string(m)).collect::<Vec<_>>(),
+                &[""],
+                Alphabet::Value,
+            );
             if !found.complete {
                 gaps.push(format!("values of claim `{}` are not all told apart", path.join(".")));
             }
