@@ -17,6 +17,7 @@ mod interrupt;
 mod matrix;
 mod program;
 mod replay;
+mod same_numbers;
 mod testing;
 mod theory;
 mod tidy;

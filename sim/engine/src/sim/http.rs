@@ -17,7 +17,7 @@ use super::state::{
     Stream, StreamId, Up, Worker,
 };
 use super::{Event, Sim};
-use crate::draws::{At, Chance, mix};
+use crate::draws::{At, Chance};
 use crate::record::{Hop, LogKind, Response};
 use crate::world::ProxyId;
 
@@ -143,21 +143,20 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// A request head is complete.
     fn new_stream(&mut self, id: ConnId, side: &Arc<HttpSide>, exchange: ExchangeId) {
         let Some(x) = self.exchanges.get(exchange) else { return };
-        let mut line = x.line;
-        let proxy_key = self.proxies.get(side.proxy as usize).map_or(0, |p| p.key);
-        line.key = mix(line.key, proxy_key ^ side.side as u64);
+        let line = x.line;
+        let key = line.key_at(side.side);
         let (complete, class) = (x.complete, x.class);
         let mut head: RequestHead = x.head.as_ref().clone();
         let now = self.queue.now();
         let tokens = Arc::clone(&self.plan.tokens);
-        let mut draws = At { key: line.key, chance: &mut self.chance };
+        let mut draws = At { key, chance: &mut self.chance };
         let mut cx = Cx { now_ns: now, draws: &mut draws, trace: &mut self.trace, tokens: tokens.as_ref() };
         let decision =
             decide::decide_http(&side.snapshot, side.chain, &side.connection, &side.peer, &mut head, &mut cx);
         if let Some(taint) = &decision.taint {
             self.taint(line.root, Some(side.proxy), taint);
         }
-        let routed = self.routed_cluster(side, &decision, line.key);
+        let routed = self.routed_cluster(side, &decision, key);
         if let Some(root) = self.roots.get_mut(line.root) {
             root.open += 1;
         }

@@ -119,7 +119,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         };
         let Some(run) = self.clusters.get_mut(ix as usize) else { return };
         let (snapshot, cluster) = run.config();
-        let mut draws = At { key: stream.line.key, chance: &mut self.chance };
+        let mut draws = At { key: stream.line.key_at(stream.side.side), chance: &mut self.chance };
         let host = run.state.pick(cluster_of(&snapshot, cluster), &context, now, &mut draws);
         self.arm_cluster(ix);
         if let Some(stream) = self.streams.get_mut(id) {
@@ -221,8 +221,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         };
         stream.route.upstream_protocol = Some(protocol);
         stream.sent = Some(Arc::clone(&head));
-        let mut line = stream.line;
-        line.key = mix(line.key, 0x100 + u64::from(attempt));
+        let line = stream.line.of_try(stream.side.side, attempt);
         let (complete, istio_alpn) = (stream.complete, stream.side.istio_alpn);
         let ticket = Ticket { caller: Caller::Attempt(id, attempt), line, head, class, complete };
         self.tally.attempt(ix, host);
@@ -276,7 +275,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     fn upstream_event(&mut self, id: StreamId, event: UpstreamEvent) {
         let Some(stream) = self.streams.get(id) else { return };
         if let (Some(ix), Some(host)) = (stream.cluster, stream.route.host) {
-            let key = mix(stream.line.key, u64::from(stream.route.attempts));
+            let key = mix(stream.line.key_at(stream.side.side), u64::from(stream.route.attempts));
             self.host_event(ix, host, event, key);
         }
     }
@@ -309,7 +308,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         }
         let (Some(ix), Some(mut retry)) = (stream.cluster, stream.route.retry.take()) else { return false };
         let side = Arc::clone(&stream.side);
-        let key = stream.line.key;
+        let key = stream.line.key_at(side.side);
         let policy = match stream.decision.route(&side.snapshot).map(|r| &r.action) {
             Some(RouteAction::Forward(f)) => f.retry.as_ref(),
             _ => None,

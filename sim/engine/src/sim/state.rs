@@ -17,6 +17,7 @@ use mesh_core::upstream::{ResetReason, RetryState};
 use super::arena::Id;
 use super::memo::HeadClass;
 use super::template::Template;
+use crate::draws::mix;
 use crate::plan::{Behavior, SendMode};
 use crate::record::{Fate, Hop, Response, Side, Try, Unknown};
 
@@ -45,8 +46,25 @@ pub(crate) struct Lineage {
     pub(crate) depth: u16,
     /// Below a mirror.
     pub(crate) shadow: bool,
-    /// Key of the draws made here.
+    /// Key of the place in the tree of calls and tries: what an application draws depends on nothing else, so that the
+    /// same request meets the same service time wherever it lands (common random numbers).
     pub(crate) key: u64,
+}
+
+impl Lineage {
+    /// Key of what a proxy on this side draws for the request. Not the proxy's name: a request that enters through
+    /// another pod is decided by the same numbers.
+    pub(crate) fn key_at(&self, side: Side) -> u64 {
+        mix(self.key, side as u64)
+    }
+
+    /// The place of the `attempt`-th try (from 1) that a proxy on this side sends. The first try through a sidecar is
+    /// the request itself; a gateway is a place of its own, as one may follow another.
+    pub(crate) fn of_try(self, side: Side, attempt: u32) -> Lineage {
+        let key = if side == Side::Gateway { mix(self.key, 0x300) } else { self.key };
+        let key = if attempt > 1 { mix(key, 0x100 + u64::from(attempt)) } else { key };
+        Lineage { key, ..self }
+    }
 }
 
 /// A request of a traffic source with all that it causes.

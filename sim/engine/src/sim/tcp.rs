@@ -20,7 +20,7 @@ use super::state::{
 };
 use super::words;
 use super::{Event, Sim};
-use crate::draws::{At, Chance, mix};
+use crate::draws::{At, Chance};
 use crate::record::LogKind;
 use crate::world::ProxyId;
 
@@ -28,12 +28,10 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// A TCP chain takes a connection: network filters, cluster, host, upstream connection.
     pub(super) fn start_session(&mut self, id: ConnId, at: Admitted, terminated: u8) -> Option<SessionId> {
         let conn = self.conns.get(id)?;
-        let mut line = conn.line;
+        let line = conn.line;
         let tokens = Arc::clone(&self.plan.tokens);
-        let proxy_key = self.proxies.get(at.proxy as usize).map_or(0, |p| p.key);
-        line.key = mix(line.key, proxy_key ^ at.side as u64);
         let now = self.queue.now();
-        let mut draws = At { key: line.key, chance: &mut self.chance };
+        let mut draws = At { key: line.key_at(at.side), chance: &mut self.chance };
         let mut cx = Cx { now_ns: now, draws: &mut draws, trace: &mut self.trace, tokens: tokens.as_ref() };
         let decision = decide::decide_tcp(&at.snapshot, at.chain, &at.connection, &at.peer, &mut cx);
         if let Some(taint) = &decision.taint {
@@ -151,7 +149,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             retry: None,
             original_dst: Some(session.connection.destination),
         };
-        let (key, now) = (session.line.key, self.queue.now());
+        let (key, now) = (session.line.key_at(session.side), self.queue.now());
         let run = self.clusters.get_mut(ix as usize)?;
         let (config, at) = run.config();
         let mut draws = At { key, chance: &mut self.chance };
@@ -191,7 +189,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         self.connection_numbers = self.connection_numbers.wrapping_add(1);
         let source = SocketAddr::new(ip, 10_000 + (self.connection_numbers % 50_000) as u16);
         let destination = address.unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
-        let line = session.line;
+        let line = session.line.of_try(session.side, 1);
         let timeout = cluster.connect_timeout_ns;
         let conn =
             self.dial(Dialing { place, source, destination, content, owner: Owner::Session(id), line });
@@ -223,7 +221,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         session.ready = true;
         let waiting = std::mem::take(&mut session.waiting);
         if let (Some((ix, _)), Some(host)) = (session.cluster, session.host) {
-            let key = session.line.key;
+            let key = session.line.key_at(session.side);
             self.host_event(ix, host, UpstreamEvent::TcpConnected, key);
         }
         for up in waiting {
@@ -351,7 +349,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         if let Some(session) = self.sessions.get(id)
             && let (Some((ix, _)), Some(host)) = (session.cluster, session.host)
         {
-            let key = session.line.key;
+            let key = session.line.key_at(session.side);
             self.host_event(ix, host, event, key);
         }
         self.fail_session(id, &[ResponseFlag::UF, ResponseFlag::URX], transport);
