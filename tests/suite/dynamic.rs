@@ -38,6 +38,17 @@ fn short_recordings_agree() {
     }
 }
 
+/// Scenarios that were predicted wrongly once (`tests/recordings/README.md`).
+#[test]
+fn our_own_recordings_agree() {
+    let recordings =
+        read(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/recordings")).expect("the recordings");
+    assert!(recordings.len() >= 5, "only {} recordings", recordings.len());
+    let report = judge_all(&recordings);
+    let wrong = report.cases.iter().filter(|c| c.verdict != Verdict::Agree).count();
+    assert_eq!(wrong, 0, "{}", report.table());
+}
+
 #[test]
 fn wrong_scenarios_are_refused() {
     let recordings = short_recordings();

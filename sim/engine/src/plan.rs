@@ -32,6 +32,9 @@ pub struct Plan {
     pub traffic: Vec<Traffic>,
     /// Changes in order of time.
     pub changes: Vec<(Nanos, Change)>,
+    /// How late a tick of an outlier detector may be, ns: each is by another part of it. 0 unless a recording, whose
+    /// timers are some milliseconds late, is to be met.
+    pub ticks_late_ns: Nanos,
     /// What to keep.
     pub record: Record,
     /// Token reader shared by all proxies.

@@ -78,6 +78,7 @@ pub fn predict(
 
 fn idle_plan(mesh: &LoadedMesh, behaviors: &Behaviors) -> Plan {
     Plan {
+        ticks_late_ns: 0,
         world: Arc::clone(&mesh.world),
         seed: 1,
         replication: 0,

@@ -131,6 +131,7 @@ fn prepare_with(
     let traffic: Vec<Traffic> = made.into_iter().flatten().collect();
     let kept = expected_requests(&traffic, duration_ns) <= KEPT_REQUESTS;
     let plan = Plan {
+        ticks_late_ns: 0,
         world: Arc::clone(&mesh.world),
         seed: options.seed.or(spec.seed).unwrap_or(DEFAULT_SEED),
         replication: 0,

@@ -17,12 +17,18 @@ const RACES_WON: u64 = 2;
 const RACES: u64 = 5;
 /// Sets the draw of that race apart from the order of hosts.
 const RACE_SALT: u64 = 0x7469_636b;
+/// Sets the lateness of ticks apart from both.
+const LATE_SALT: u64 = 0x6c61_7465;
 
 /// Timer and counts of one detector.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Detector {
+    /// Whole intervals since the start.
     next_tick_ns: Nanos,
     interval_ns: Nanos,
+    /// How late a tick may be, and what draws it.
+    late_ns: Nanos,
+    late_seed: u64,
     /// Ejections in force (a doubly ejected host counts twice, 5.9).
     ejected: u32,
     /// Something a tick could change.
@@ -33,12 +39,29 @@ impl Detector {
     /// A detector that starts with its cluster.
     pub(super) fn new(config: &OutlierDetection, now_ns: Nanos) -> Detector {
         let interval_ns = config.interval_ns.max(1);
-        Detector { next_tick_ns: now_ns + interval_ns, interval_ns, ejected: 0, busy: false }
+        Detector {
+            next_tick_ns: now_ns + interval_ns,
+            interval_ns,
+            late_ns: 0,
+            late_seed: 0,
+            ejected: 0,
+            busy: false,
+        }
+    }
+
+    /// Ticks come up to this much late, each by another draw of `seed`.
+    pub(super) fn jitter(&mut self, most_ns: Nanos, seed: u64) {
+        (self.late_ns, self.late_seed) = (most_ns, seed);
+    }
+
+    fn due_ns(&self) -> Nanos {
+        let late = mix(self.late_seed ^ LATE_SALT, self.next_tick_ns) % (self.late_ns + 1);
+        self.next_tick_ns + late
     }
 
     /// When the next tick matters.
     pub(super) fn timer(&self) -> Option<Nanos> {
-        self.busy.then_some(self.next_tick_ns)
+        self.busy.then(|| self.due_ns())
     }
 
     /// An ejected host left the cluster.
@@ -166,7 +189,7 @@ impl ClusterState {
         sink: &mut impl FnMut(OutlierEvent),
     ) {
         let (Some(config), Some(detector)) = (&cluster.outlier, &mut self.detector) else { return };
-        let now_ns = detector.next_tick_ns;
+        let now_ns = detector.due_ns();
         detector.next_tick_ns += detector.interval_ns;
         let order = self.tick_order(now_ns);
         let late_ns = self.tick_late_ns(now_ns);

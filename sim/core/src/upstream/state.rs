@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::asking::Asking;
-use super::balance::Balancer;
+use super::balance::{Balancer, mix};
 use super::breaker::Breakers;
 use super::detector::Detector;
 use super::host::{Host, HostAddress, configured_hosts};
@@ -37,6 +37,9 @@ pub struct PickContext<'a> {
 
 /// ORIGINAL_DST hosts are swept this often (`cleanup_interval`, semantics: envoy-upstream 4.7).
 const SWEEP_NS: Nanos = 5_000_000_000;
+
+/// Sets the draw of the race between tick and publication apart from others.
+const OVERTAKE_SALT: u64 = 0x7075_626c;
 
 /// The state of one cluster in one proxy.
 #[derive(Debug, Clone)]
@@ -88,6 +91,14 @@ impl ClusterState {
         // The initial load does not open a merge window (Envoy: ClusterManagerImpl::onClusterInit).
         state.publish(cluster, now_ns);
         state
+    }
+
+    /// The detector's ticks come up to `most_ns` late from now on, as those of a real timer do; which by how much is
+    /// drawn from the cluster's seed. 0 = exact, the default.
+    pub fn jitter_ticks(&mut self, most_ns: Nanos) {
+        if let Some(detector) = &mut self.detector {
+            detector.jitter(most_ns, self.order_seed);
+        }
     }
 
     /// New configuration at `now_ns`, also new DNS answers. Where only endpoints differ from `previous` (EDS, DNS),
@@ -289,7 +300,7 @@ impl ClusterState {
         sink: &mut impl FnMut(OutlierEvent),
     ) {
         while let Some(due) = self.next_timer().filter(|due| *due <= now_ns) {
-            if self.merge.timer() == Some(due) {
+            if self.merge.timer() == Some(due) && !self.tick_overtakes(due) {
                 self.publish(cluster, due);
                 self.merge.published(due);
             } else if self.sweep_ns == Some(due) {
@@ -298,6 +309,14 @@ impl ClusterState {
                 self.tick(cluster, draws, sink);
             }
         }
+    }
+
+    /// A publication that a tick scheduled one window ago meets the next tick of an interval that divides the window:
+    /// which of the two timers fires first is a race (run 1.40: either, in two runs of one scenario). What a tick
+    /// changes that comes first is published with the rest.
+    fn tick_overtakes(&self, due_ns: Nanos) -> bool {
+        let tick = self.detector.as_ref().and_then(Detector::timer) == Some(due_ns);
+        tick && mix(self.order_seed ^ OVERTAKE_SALT, due_ns) & 1 == 1
     }
 
     /// semantics: envoy-upstream 4.7. Envoy: OriginalDstCluster::cleanup.

@@ -9,7 +9,7 @@ use mesh_core::cx::TraceSink;
 use mesh_core::ids::{ClusterId, HostId, Nanos};
 use mesh_core::ir::{Cluster, Snapshot};
 use mesh_core::tls::Certificate;
-use mesh_core::upstream::{ClusterState, OutlierEvent, OutlierEventKind};
+use mesh_core::upstream::{ClusterState, Host, OutlierEvent, OutlierEventKind};
 
 use super::state::{ClusterIx, ConnId, JobId, PodIx, PoolIx, ProxyIx};
 use super::template::CallTemplate;
@@ -326,7 +326,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             let next = cluster_of(version, found);
             match &mut state {
                 None => {
-                    let fresh = ClusterState::new(next, *since, &resolve, &mut draws);
+                    let mut fresh = ClusterState::new(next, *since, &resolve, &mut draws);
+                    fresh.jitter_ticks(self.plan.ticks_late_ns);
                     state = Some((fresh, Arc::clone(version), found));
                 }
                 Some((state, before, old)) => {
@@ -396,9 +397,9 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         for event in events {
             let Some(run) = self.clusters.get_mut(ix as usize) else { return };
             run.blocked += u64::from(matches!(event.kind, OutlierEventKind::Overflow(_)));
+            let Some(run) = self.clusters.get(ix as usize) else { return };
             let Some(host) = run.state.host(event.host) else { continue };
-            let name =
-                if host.workload.is_empty() { Str::from(host.address.text()) } else { host.workload.clone() };
+            let name = self.name_of_host(host);
             let kind = match event.kind {
                 OutlierEventKind::Eject { by, num_ejections, .. } => Some(EjectionKind::Eject {
                     cause: by.text().into(),
@@ -427,6 +428,15 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                 self.drain_host(ix, event.host);
             }
         }
+    }
+
+    /// The workload behind a host, also where only its address says so (ServiceEntry); without one, the address.
+    fn name_of_host(&self, host: &Host) -> Str {
+        if !host.workload.is_empty() {
+            return host.workload.clone();
+        }
+        let pod = host.address.socket().and_then(|a| self.pods.get(self.pod_at(a.ip())? as usize));
+        pod.map_or_else(|| Str::from(host.address.text()), |p| p.pod.reference.clone())
     }
 
     /// The pod that has this address now.

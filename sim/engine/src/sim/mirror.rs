@@ -5,24 +5,25 @@ use std::sync::Arc;
 
 use mesh_core::Str;
 use mesh_core::cx::TraceSink;
-use mesh_core::ids::HostId;
+use mesh_core::ids::Nanos;
 use mesh_core::ir::UpstreamProtocol;
 use mesh_core::request::{Protocol, RequestHead};
 use mesh_core::upstream::{PickContext, UpstreamEvent};
 
-use super::Sim;
 use super::memo::HeadClass;
 use super::mesh::cluster_of;
 use super::pool::Ticket;
-use super::router::forward_of;
-use super::state::{Caller, ClusterIx, Lineage, RootId, StreamId};
+use super::router::{forward_of, plan_of};
+use super::state::{Caller, ClusterIx, Lineage, MirrorCopy, PoolIx, RootId, StreamId};
+use super::{Event, Sim};
 use crate::draws::{At, Chance, mix};
 
 impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// Sends the copies of the mirror policies that fired (semantics: envoy-routing 3.9).
     pub(super) fn mirror(&mut self, id: StreamId, mirrors: u64) {
         let Some(stream) = self.streams.get(id) else { return };
-        let Some(forward) = forward_of(stream) else { return };
+        let (Some(forward), Some(plan)) = (forward_of(stream), plan_of(stream)) else { return };
+        let timeout_ns = plan.timeout_ns;
         let (proxy, side) = (stream.side.proxy, Arc::clone(&stream.side));
         // After request mutation: with a host that could not be picked there is still a finished head.
         let copy = stream.sent.clone().unwrap_or_else(|| Arc::new(stream.head.clone()));
@@ -52,7 +53,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                 };
                 head.headers.set("x-forwarded-for", &xff);
             }
-            self.send_copy(ix, head, line, side.istio_alpn, side.connection.destination);
+            self.send_copy(ix, head, line, side.istio_alpn, side.connection.destination, timeout_ns);
         }
     }
 
@@ -63,6 +64,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         line: Lineage,
         istio_alpn: bool,
         original_dst: SocketAddr,
+        timeout_ns: Nanos,
     ) {
         let now = self.queue.now();
         let Some(run) = self.clusters.get_mut(ix as usize) else { return };
@@ -81,8 +83,10 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         if let Some(root) = self.roots.get_mut(line.root) {
             root.open += 1;
         }
+        self.copy_numbers += 1;
+        let copy = MirrorCopy { cluster: ix, host, number: self.copy_numbers };
         let ticket = Ticket {
-            caller: Caller::Mirror(ix, host),
+            caller: Caller::Mirror(copy),
             line,
             head: Arc::new(head),
             class: HeadClass::UNIQUE,
@@ -91,18 +95,36 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         self.tally.attempt(ix, host);
         let pool = self.pool_for(ix, host, protocol, istio_alpn, &ticket.head);
         self.pool_request(pool, ticket);
+        if timeout_ns > 0 {
+            self.queue.after(timeout_ns, Event::CopyTimeout(pool, copy.number));
+        }
+    }
+
+    /// A copy has the route's timeout too: it is cancelled wherever it is (semantics: envoy-routing 3.9; run 1.40).
+    pub(super) fn copy_timeout(&mut self, pool: PoolIx, number: u64) {
+        let is_copy = |caller: Caller| matches!(caller, Caller::Mirror(copy) if copy.number == number);
+        if let Some((line, copy)) = self.pool_withdraw(pool, is_copy) {
+            self.copy_done(line.root, copy, None);
+            return;
+        }
+        let conns = self.pools.get(pool as usize).map(|p| p.all.clone()).unwrap_or_default();
+        for conn in conns {
+            let active = self.conns.get(conn).map(|c| c.pooled.active.clone()).unwrap_or_default();
+            for id in active {
+                let Some(exchange) = self.exchanges.get(id) else { continue };
+                if let (Caller::Mirror(copy), true) = (exchange.caller, is_copy(exchange.caller)) {
+                    let root = exchange.line.root;
+                    self.cancel_exchange(conn, id);
+                    return self.copy_done(root, copy, Some(UpstreamEvent::GlobalTimeout));
+                }
+            }
+        }
     }
 
     /// A mirror copy is over; only the detector of its cluster cares.
-    pub(super) fn copy_done(
-        &mut self,
-        root: RootId,
-        ix: ClusterIx,
-        host: HostId,
-        event: Option<UpstreamEvent>,
-    ) {
+    pub(super) fn copy_done(&mut self, root: RootId, copy: MirrorCopy, event: Option<UpstreamEvent>) {
         if let Some(event) = event {
-            self.host_event(ix, host, event, u64::from(ix));
+            self.host_event(copy.cluster, copy.host, event, u64::from(copy.cluster));
         }
         self.close_activity(root);
     }

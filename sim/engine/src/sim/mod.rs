@@ -42,8 +42,8 @@ use mesh_core::ids::Nanos;
 use self::arena::Arena;
 use self::queue::Queue;
 use self::state::{
-    Call, CallId, ClusterIx, Conn, ConnId, ConnectError, Down, Exchange, Job, JobId, Owner, PodIx, ProxyIx,
-    Root, Session, Stream, StreamId, Up,
+    Call, CallId, ClusterIx, Conn, ConnId, ConnectError, Down, Exchange, Job, JobId, Owner, PodIx, PoolIx,
+    ProxyIx, Root, Session, Stream, StreamId, Up,
 };
 use crate::draws::{Chance, mix, name_key};
 use crate::plan::Plan;
@@ -66,6 +66,7 @@ enum Event {
     StreamIdle(StreamId),
     PerTry(StreamId, u32),
     Backoff(StreamId, u32),
+    CopyTimeout(PoolIx, u64),
     Served(JobId),
     BreakOff(ConnId),
     Idle(ConnId, u32),
@@ -108,6 +109,7 @@ pub(crate) struct Sim<'p, C, S> {
     tally: tally::Tally,
     pub(crate) records: Vec<RequestRecord>,
     connection_numbers: u64,
+    copy_numbers: u64,
     internet_accepted: u32,
     /// When the run stopped offering requests because too many were in flight.
     overloaded_ns: Option<Nanos>,
@@ -154,6 +156,7 @@ impl<'p, C: Chance, S: TraceSink> Sim<'p, C, S> {
             tally: tally::Tally::new(plan.traffic.len(), plan.world.pods.len(), window),
             records: Vec::new(),
             connection_numbers: 0,
+            copy_numbers: 0,
             internet_accepted: 0,
             overloaded_ns: None,
             events: 0,
@@ -200,6 +203,7 @@ impl<'p, C: Chance, S: TraceSink> Sim<'p, C, S> {
             Event::StreamIdle(stream) => self.stream_idle(stream),
             Event::PerTry(stream, attempt) => self.per_try_timeout(stream, attempt),
             Event::Backoff(stream, attempt) => self.backoff_over(stream, attempt),
+            Event::CopyTimeout(pool, copy) => self.copy_timeout(pool, copy),
             Event::Served(job) => self.served(job),
             Event::BreakOff(conn) => self.late_reset(conn),
             Event::Idle(conn, epoch) => self.idle(conn, epoch),

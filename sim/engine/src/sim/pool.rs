@@ -17,7 +17,7 @@ use super::mesh::cluster_of;
 use super::net::{Dialing, Place};
 use super::state::{
     Attempt, AttemptReset, Caller, CloseKind, ClusterIx, ConnId, ConnectError, Content, Exchange, ExchangeId,
-    Lineage, Owner, PoolIx, StreamId, Up, Worker,
+    Lineage, MirrorCopy, Owner, PoolIx, StreamId, Up, Worker,
 };
 use super::words;
 use super::{Event, Sim};
@@ -163,13 +163,13 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     fn fail_ticket(&mut self, ticket: Ticket, reset: AttemptReset) {
         match ticket.caller {
             Caller::Attempt(stream, attempt) => self.attempt_reset(stream, attempt, reset),
-            Caller::Mirror(cluster, host) => {
+            Caller::Mirror(copy) => {
                 let event = match reset.reason {
                     ResetReason::Overflow => None,
                     ResetReason::ConnectionTimeout => Some(UpstreamEvent::ConnectTimeout),
                     _ => Some(UpstreamEvent::ConnectFailure),
                 };
-                self.copy_done(ticket.line.root, cluster, host, event);
+                self.copy_done(ticket.line.root, copy, event);
             }
             Caller::Call => {}
         }
@@ -255,10 +255,15 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         self.close_if_drained(ix, conn);
     }
 
-    /// Gives ready connections to waiting requests, oldest first.
+    /// Gives ready connections to waiting requests, oldest first; those left over ask for another connection, which
+    /// counts when a breaker refuses it (run 1.40: maxConnections 2 and five waiting requests give 8
+    /// `upstream_cx_overflow`, not 5). Envoy: ConnPoolImplBase::onUpstreamReady.
     fn serve_pending(&mut self, ix: PoolIx) {
         loop {
             let Some(pool) = self.pools.get_mut(ix as usize) else { return };
+            if pool.ready.is_empty() || pool.pending.is_empty() {
+                return self.reconnect(ix);
+            }
             let Some(conn) = pool.ready.last().copied() else { return };
             let Some(ticket) = pool.pending.pop_front() else { return };
             let (cluster, host) = (pool.key.cluster, pool.key.host);
@@ -422,15 +427,30 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
 
     /// A waiting request gives up; its connection, if one is on its way, stays.
     pub(super) fn pool_cancel(&mut self, ix: PoolIx, stream: StreamId, attempt: u32) {
-        let Some(pool) = self.pools.get_mut(ix as usize) else { return };
+        self.withdraw(ix, |caller| matches!(caller, Caller::Attempt(s, a) if s == stream && a == attempt));
+    }
+
+    /// Takes a waiting mirror copy out of the pool.
+    pub(super) fn pool_withdraw(
+        &mut self,
+        ix: PoolIx,
+        wanted: impl Fn(Caller) -> bool,
+    ) -> Option<(Lineage, MirrorCopy)> {
+        match self.withdraw(ix, wanted)? {
+            Ticket { caller: Caller::Mirror(copy), line, .. } => Some((line, copy)),
+            _ => None,
+        }
+    }
+
+    fn withdraw(&mut self, ix: PoolIx, wanted: impl Fn(Caller) -> bool) -> Option<Ticket> {
+        let pool = self.pools.get_mut(ix as usize)?;
         let (cluster, host) = (pool.key.cluster, pool.key.host);
-        let before = pool.pending.len();
-        pool.pending.retain(|t| !matches!(t.caller, Caller::Attempt(s, a) if s == stream && a == attempt));
-        if pool.pending.len() < before
-            && let Some(run) = self.clusters.get_mut(cluster as usize)
-        {
+        let at = pool.pending.iter().position(|t| wanted(t.caller))?;
+        let ticket = pool.pending.remove(at)?;
+        if let Some(run) = self.clusters.get_mut(cluster as usize) {
             run.state.release_pending(host);
         }
+        Some(ticket)
     }
 }
 

@@ -3,7 +3,7 @@
 use mesh_core::Str;
 use mesh_core::cx::TraceSink;
 use mesh_core::ids::HostId;
-use mesh_core::request::Protocol;
+use mesh_core::request::{Headers, Protocol};
 use mesh_core::upstream::{ResetReason, UpstreamEvent};
 
 use super::mesh::cluster_of;
@@ -99,16 +99,17 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let (caller, who, line) = (x.caller, x.answerer, x.line);
         let Some(response) = x.response.take() else { return };
         let (truncated, status) = (response.truncated, response.status);
+        let closes = says_close(&response.headers);
         let reusable = match caller {
             Caller::Attempt(stream, attempt) => {
                 let current = self.streams.get(stream).is_some_and(|s| s.route.attempts == attempt);
                 if !current { true } else { self.attempt_response(stream, response, who) }
             }
-            Caller::Mirror(cluster, host) => {
+            Caller::Mirror(copy) => {
                 if truncated {
                     return;
                 }
-                self.copy_done(line.root, cluster, host, Some(UpstreamEvent::Status(status)));
+                self.copy_done(line.root, copy, Some(UpstreamEvent::Status(status)));
                 true
             }
             Caller::Call => true,
@@ -117,18 +118,19 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             // The body is still to come, or rather its end.
             return;
         }
-        let reusable =
-            reusable || self.exchanges.get(exchange).is_some_and(|x| x.head.protocol == Protocol::Http2);
+        let h2 = self.exchanges.get(exchange).is_some_and(|x| x.head.protocol == Protocol::Http2);
+        let reusable = h2 || (reusable && !closes);
         self.release_exchange(conn, exchange, reusable);
         self.exchanges.remove(exchange);
     }
 
+    /// The stream's end without a complete answer.
     fn exchange_reset(&mut self, exchange: ExchangeId, reset: AttemptReset) {
         let Some(x) = self.exchanges.remove(exchange) else { return };
         match x.caller {
             Caller::Attempt(stream, attempt) => self.attempt_reset(stream, attempt, reset),
-            Caller::Mirror(cluster, host) => {
-                self.copy_done(x.line.root, cluster, host, Some(UpstreamEvent::ResetBeforeHeaders));
+            Caller::Mirror(copy) => {
+                self.copy_done(x.line.root, copy, Some(UpstreamEvent::ResetBeforeHeaders));
             }
             Caller::Call => {}
         }
@@ -197,4 +199,10 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             }
         }
     }
+}
+
+/// HTTP/1.1 `connection: close`: the connection is not used again (semantics: envoy-upstream 7.5; run 1.40).
+fn says_close(headers: &Headers) -> bool {
+    let values = headers.first("connection").into_iter().flat_map(|value| value.split(','));
+    values.into_iter().any(|word| word.trim().eq_ignore_ascii_case("close"))
 }

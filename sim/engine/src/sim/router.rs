@@ -40,7 +40,7 @@ fn shorten_timeout(head: &mut RequestHead, plan: Option<&ForwardPlan>, elapsed_n
     head.headers.set(NAME, &announced.min(left).to_string());
 }
 
-fn plan_of(stream: &Stream) -> Option<&ForwardPlan> {
+pub(super) fn plan_of(stream: &Stream) -> Option<&ForwardPlan> {
     match &stream.decision.outcome {
         HttpOutcome::Forward(plan) => Some(plan),
         HttpOutcome::Reply(_) => None,
@@ -324,7 +324,6 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             RetryDecision::Retry { backoff_ns } => {
                 stream.route.attempt = Attempt::Backoff;
                 let attempt = stream.route.attempts;
-                self.tally.retried(ix);
                 self.queue.after(backoff_ns, Event::Backoff(id, attempt));
                 true
             }
@@ -341,6 +340,11 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     pub(super) fn backoff_over(&mut self, id: StreamId, attempt: u32) {
         let Some(stream) = self.streams.get(id) else { return };
         if stream.route.attempts == attempt && matches!(stream.route.attempt, Attempt::Backoff) {
+            // Envoy counts `upstream_rq_retry` now: a retry that a timeout or the client overtakes in its back-off is
+            // none (run 1.40: 6 aborted back-offs, 0 retries).
+            if let Some(ix) = stream.cluster {
+                self.tally.retried(ix);
+            }
             self.try_once(id);
         }
     }

@@ -282,7 +282,16 @@ pub(crate) enum Caller {
     /// Attempt of a stream.
     Attempt(StreamId, u32),
     /// Nobody: a mirror copy.
-    Mirror(ClusterIx, HostId),
+    Mirror(MirrorCopy),
+}
+
+/// A mirror copy on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MirrorCopy {
+    pub(crate) cluster: ClusterIx,
+    pub(crate) host: HostId,
+    /// Tells the copies of a run apart.
+    pub(crate) number: u64,
 }
 
 /// Who works on an exchange.

@@ -356,6 +356,7 @@ pub(crate) fn traffic(request: ClientRequest, arrivals: Arrivals) -> Traffic {
 /// A plan that keeps everything.
 pub(crate) fn plan(world: World, traffic: Vec<Traffic>, duration_ns: u64) -> Plan {
     Plan {
+        ticks_late_ns: 0,
         world: Arc::new(world),
         seed: 1,
         replication: 0,

@@ -58,6 +58,10 @@ const SPEEDS: u64 = 4;
 /// … each one way slower than the one before by this, ns.
 const SLOWER_NS: u64 = 400_000;
 
+/// Ticks of detectors are late by up to this in three of four runs (README: 0 to 10 ms; seen: -1 to 18), so that a
+/// request that arrives with a tick is as often before it as in a recording.
+const TICKS_LATE_NS: u64 = 12_000_000;
+
 /// The directory of recordings in the corpus, and the mesh name of their verdicts.
 pub const MESH: &str = "dynamic";
 
@@ -132,7 +136,8 @@ fn simulate(plan: &Plan, seed: u64) -> Result<row::Run, String> {
         connect_ns: plan.network.connect_ns + slower_ns,
         ..plan.network.clone()
     };
-    let record = run(&Plan { seed, network, ..plan.clone() });
+    let ticks_late_ns = if (seed / SPEEDS).is_multiple_of(4) { 0 } else { TICKS_LATE_NS };
+    let record = run(&Plan { seed, network, ticks_late_ns, ..plan.clone() });
     if let Some(unknown) = record.requests.iter().find_map(|r| r.unknown.as_ref()) {
         return Err(format!("not modelled: {}", unknown.what));
     }

@@ -28,35 +28,39 @@ const MEDIAN_MS: f64 = 15.0;
 const MEDIAN_PER_TRY_MS: f64 = 4.0;
 /// Deviations of the median between simulated runs.
 const SIGMAS: f64 = 5.0;
+/// Fewer simulated runs than one in this many say little about one request.
+const SCARCE: usize = 2;
 /// Like requests that are needed for a median.
 const FEW: usize = 3;
 
 /// Predicted alternatives that a difference shows.
 const MOST_PREDICTED: usize = 12;
 
-/// Some simulated run has the recorded ejections: same hosts and detectors in the same order, at the same times.
+/// Some simulated run has the recorded ejections: same hosts and detectors in the same order, at the same times. Where
+/// simulated runs with the same ejections begin them at different times (random hosts), any time between will do.
 pub(super) fn ejections(observed: &Run, simulated: &[Run]) -> Option<Difference> {
     // Give or take one position in the rotation (README).
     let begin_ms = rotation_ms(observed) + TICK_LATE_MS;
     let last_ms = observed.rows.iter().map(|r| r.planned_ms).fold(0.0, f64::max);
-    let same = |run: &Run| {
-        run.ejections.len() == observed.ejections.len()
-            && run.ejections.iter().zip(&observed.ejections).all(|(s, o)| {
-                let ends = match (s.until_ms, o.until_ms) {
-                    (Some(s), Some(o)) => o - s >= -EARLY_MS && o - s <= TICK_LATE_MS,
-                    // What ends after the last request is not in the recording.
-                    (Some(s), None) => s >= last_ms - TICK_LATE_MS,
-                    (None, Some(o)) => o >= last_ms - TICK_LATE_MS,
-                    (None, None) => true,
-                };
-                s.workload == o.workload
-                    && s.by == o.by
-                    && s.num == o.num
-                    && (s.from_ms - o.from_ms).abs() <= begin_ms
-                    && ends
-            })
+    let alike: Vec<&Run> = simulated.iter().filter(|run| same_hosts(run, observed)).collect();
+    let between = |i: usize, at: f64| {
+        let begins = alike.iter().filter_map(|run| Some(run.ejections.get(i)?.from_ms));
+        let (first, last) = begins.fold((f64::INFINITY, 0.0_f64), |(a, b), t| (a.min(t), b.max(t)));
+        at >= first - begin_ms && at <= last + begin_ms
     };
-    if simulated.iter().any(same) {
+    let same = |run: &&Run| {
+        run.ejections.iter().zip(&observed.ejections).enumerate().all(|(i, (s, o))| {
+            let ends = match (s.until_ms, o.until_ms) {
+                (Some(s), Some(o)) => o - s >= -EARLY_MS && o - s <= TICK_LATE_MS,
+                // What ends after the last request is not in the recording.
+                (Some(s), None) => s >= last_ms - TICK_LATE_MS,
+                (None, Some(o)) => o >= last_ms - TICK_LATE_MS,
+                (None, None) => true,
+            };
+            ends && between(i, o.from_ms)
+        })
+    };
+    if alike.iter().any(same) {
         return None;
     }
     let text = |run: &Run| run.ejections.iter().map(describe).collect::<Vec<_>>().join("; ");
@@ -65,6 +69,12 @@ pub(super) fn ejections(observed: &Run, simulated: &[Run]) -> Option<Difference>
     predicted.dedup();
     predicted.truncate(MOST_PREDICTED);
     Some(difference("ejections", predicted, text(observed)))
+}
+
+/// The same ejections but for their times.
+fn same_hosts(one: &Run, other: &Run) -> bool {
+    let of = |e: &EjectionRow| (e.workload.clone(), e.by.clone(), e.num);
+    one.ejections.iter().map(of).eq(other.ejections.iter().map(of))
 }
 
 fn describe(e: &EjectionRow) -> String {
@@ -125,10 +135,11 @@ fn rotation_ms(observed: &Run) -> f64 {
 
 /// Requests last as long as simulated ones do, within the recorder's accuracy.
 pub(super) fn durations(observed: &Run, simulated: &[Run]) -> Option<Difference> {
+    let alike = ranges(simulated);
     let mut wrong = Vec::new();
     let mut hopeless = false;
     for (i, row) in observed.rows.iter().enumerate() {
-        let Some((least, most)) = range(row, i, simulated) else { continue };
+        let Some((least, most)) = range(row, i, simulated, &alike) else { continue };
         let late = row.lasted_ms - most - SLOW_MS;
         let early = least - EARLY_MS - row.lasted_ms;
         if early > 0.0 || late > 0.0 {
@@ -146,15 +157,24 @@ pub(super) fn durations(observed: &Run, simulated: &[Run]) -> Option<Difference>
     Some(difference(&key, [format!("{least:.1} to {most:.1} ms")], format!("{:.1} ms", row.lasted_ms)))
 }
 
-/// How long the i-th request lasts in the simulated runs in which the same happened, ms.
-fn range(row: &Row, i: usize, simulated: &[Run]) -> Option<(f64, f64)> {
+/// How long the i-th request lasts in the simulated runs in which the same happened, ms. Where that is so in few of
+/// them, as with random hosts, like requests of the same traffic stand in.
+fn range(row: &Row, i: usize, simulated: &[Run], alike: &Ranges) -> Option<(f64, f64)> {
     let same = |key: &str, r: &Row| r.values.get(key) == row.values.get(key);
     let (mut least, mut most) = (f64::INFINITY, 0.0_f64);
+    let mut seen = 0;
     for r in simulated.iter().filter_map(|s| s.rows.get(i)) {
         if same("status", r) && same("attempts", r) && same("flags", r) {
             least = least.min(r.lasted_ms);
             most = most.max(r.lasted_ms);
+            seen += 1;
         }
+    }
+    if seen * SCARCE < simulated.len()
+        && let Some((shortest, longest)) = alike.get(&likeness(row))
+    {
+        least = least.min(*shortest);
+        most = most.max(*longest);
     }
     // Few seeds do not show the whole range of random delays.
     let margin = (most - least) * 0.3;
@@ -164,12 +184,28 @@ fn range(row: &Row, i: usize, simulated: &[Run]) -> Option<(f64, f64)> {
 /// Like requests: same traffic, status, flags and attempts.
 type Alike = BTreeMap<[String; 4], Vec<f64>>;
 
+/// Shortest and longest of like requests.
+type Ranges = BTreeMap<[String; 4], (f64, f64)>;
+
+fn likeness(row: &Row) -> [String; 4] {
+    let text = |key: &str| row.values.get(key).cloned().unwrap_or_default();
+    [row.id.0.clone(), text("status"), text("flags"), text("attempts")]
+}
+
 fn alike(run: &Run) -> Alike {
     let mut all = Alike::new();
-    let text = |row: &Row, key: &str| row.values.get(key).cloned().unwrap_or_default();
     for row in &run.rows {
-        let key = [row.id.0.clone(), text(row, "status"), text(row, "flags"), text(row, "attempts")];
-        all.entry(key).or_default().push(row.lasted_ms);
+        all.entry(likeness(row)).or_default().push(row.lasted_ms);
+    }
+    all
+}
+
+fn ranges(runs: &[Run]) -> Ranges {
+    let mut all = Ranges::new();
+    for row in runs.iter().flat_map(|run| &run.rows) {
+        let (least, most) = all.entry(likeness(row)).or_insert((f64::INFINITY, 0.0));
+        *least = least.min(row.lasted_ms);
+        *most = most.max(row.lasted_ms);
     }
     all
 }
