@@ -22,3 +22,4 @@ mod testing;
 mod theory;
 mod tidy;
 mod walkthroughs;
+mod witness;

@@ -32,7 +32,7 @@ pub(crate) fn visit(
             (Some(from), Some(request), ..) => {
                 cases::outcomes(case, from, &request.value, mesh, behaviors, true).unwrap_or_default()
             }
-            (_, _, Some(words), _) => for_all::asked(case, words, mesh, behaviors),
+            (_, _, Some(words), _) => for_all::asked((document, case), words, mesh, behaviors),
             (_, _, _, Some(words)) => audit::asked(words, mesh, behaviors),
             _ => continue,
         };

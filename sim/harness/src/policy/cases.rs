@@ -128,7 +128,7 @@ pub(super) fn judge_case(
         return audit::judge_case(words, mesh, behaviors, verdict);
     }
     if let Some(words) = &case.for_all {
-        return for_all::judge_case(case, words, mesh, behaviors, verdict);
+        return for_all::judge_case((document, case), words, mesh, behaviors, verdict);
     }
     let (Some(from), Some(request)) = (&case.from, &case.request) else {
         return failed(verdict, "a case needs `from` and `request`, or `pod`".to_owned());

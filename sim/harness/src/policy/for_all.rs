@@ -11,6 +11,7 @@ use mesh_reports::checks::{CaseVerdict, Status};
 use rayon::prelude::*;
 
 use crate::directory::PodEntry;
+use crate::document::PolicyDocument;
 use crate::expect::{judge, verdict as verdict_of};
 use crate::format::client::{Client, WorkloadRef};
 use crate::format::policy::{CaseWords, ForAllWords, VerdictWord, WhereWords};
@@ -30,13 +31,13 @@ enum Judged {
 
 /// Judges the case.
 pub(super) fn judge_case(
-    case: &CaseWords,
+    (document, case): (&PolicyDocument, &CaseWords),
     words: &ForAllWords,
     mesh: &LoadedMesh,
     behaviors: &Behaviors,
     mut verdict: CaseVerdict,
 ) -> CaseVerdict {
-    let (scope, question) = question(case, words, mesh, behaviors, verdict.clone());
+    let (scope, question) = question((document, case), words, mesh, behaviors, verdict.clone());
     for (reference, what) in [(&scope.from, "caller"), (&scope.to, "target")] {
         if let Some(missing) = reference.as_ref().filter(|r| mesh.directory.find(r).is_empty()) {
             let hint = mesh.directory.nearest(missing).map(|n| format!(" (did you mean `{n}`?)"));
@@ -77,12 +78,12 @@ pub(super) fn judge_case(
 
 /// Every outcome that the case is about, with its steps.
 pub(super) fn asked(
-    case: &CaseWords,
+    (document, case): (&PolicyDocument, &CaseWords),
     words: &ForAllWords,
     mesh: &LoadedMesh,
     behaviors: &Behaviors,
 ) -> Vec<Prediction> {
-    let (scope, question) = question(case, words, mesh, behaviors, CaseVerdict::default());
+    let (scope, question) = question((document, case), words, mesh, behaviors, CaseVerdict::default());
     let space = Space::of(&[mesh], &scope);
     let concerned = |class: &Class| {
         let outcomes = || space::explained_with(mesh, class, behaviors);
@@ -92,7 +93,7 @@ pub(super) fn asked(
 }
 
 fn question<'a>(
-    case: &'a CaseWords,
+    (document, case): (&PolicyDocument, &'a CaseWords),
     words: &ForAllWords,
     mesh: &'a LoadedMesh,
     behaviors: &'a Behaviors,
@@ -109,7 +110,8 @@ fn question<'a>(
     };
     let into_mesh = words.to.is_some() && to.is_none();
     let target = to.map(|reference| space::pods(mesh, &reference));
-    (scope, Question { case, mesh, behaviors, into_mesh, target, blank })
+    let document = document.heading.file.to_string_lossy().into_owned();
+    (scope, Question { case, mesh, behaviors, into_mesh, target, blank, document })
 }
 
 fn failed(mut verdict: CaseVerdict, reason: String) -> CaseVerdict {
@@ -133,6 +135,8 @@ struct Question<'a> {
     /// `to: any`: any workload of the mesh, not the world outside.
     into_mesh: bool,
     blank: CaseVerdict,
+    /// The file of the case.
+    document: String,
 }
 
 impl Question<'_> {
@@ -172,8 +176,8 @@ impl Question<'_> {
             Status::Unknown => Judged::Unknown(format!("{reason}: {}", class.key)),
             Status::Failed => {
                 let (decided_by, decided_at) = space::decision(&concerned, self.mesh).unwrap_or_default();
-                let files = self.mesh.manifest_names().map(|f| format!("-f {}", space::quoted(f)));
-                let manifests = files.collect::<Vec<_>>().join(" ");
+                // The document says more of its mesh than its manifests: MeshConfig, keys, addresses.
+                let manifests = format!("-f {}", space::quoted(&self.document));
                 Judged::Refuted(Box::new(CaseVerdict {
                     status,
                     differences,
