@@ -2,7 +2,8 @@
 
 use std::process::Output;
 
-use crate::program::mesh_sim;
+use crate::changes::directory;
+use crate::program::{mesh_sim, mesh_sim_in};
 
 fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -104,5 +105,37 @@ fn reports_are_written_beside_the_table() {
     assert!(read(&svg).starts_with("<svg"));
     assert!(read(&prom).contains("istio_requests_total{"));
     assert!(read(&log).contains("via_upstream"));
+    let _ = std::fs::remove_dir_all(&dir);
+}
+
+/// A pod of the ambient mesh is no plain pod, and one whose `image: auto` nobody fills never starts.
+#[test]
+fn what_a_pod_that_is_not_modelled_sends_and_receives_is_unknown() {
+    let app = |name: &str, label: &str, image: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{selector: {{app: {name}}}, ports: [{{name: http, port: 80}}]}}\n\
+             ---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, labels: {{app: {name}, sidecar.istio.io/inject: 'false'{label}}}}}\n\
+             spec: {{containers: [{image}{{name: app, image: x, ports: [{{containerPort: 80}}]}}]}}\n---\n"
+        )
+    };
+    let text = [
+        app("ambient", ", istio.io/dataplane-mode: ambient", ""),
+        app("stuck", "", "{name: istio-proxy, image: auto}, "),
+        app("plain", "", ""),
+    ];
+    let dir = directory("not-modelled-pods", &[("a.yaml", text.concat())]);
+    for (from, to, says) in [
+        ("plain", "plain", "200 from default/plain"),
+        ("plain", "ambient", "unknown"),
+        ("plain", "stuck", "unknown"),
+        ("ambient", "plain", "unknown"),
+        ("stuck", "plain", "unknown"),
+    ] {
+        let (from, url) = (format!("default/{from}"), format!("http://{to}/"));
+        let output = mesh_sim_in(&dir, &["explain", "-q", "-f", "a.yaml", "--from", &from, &url]);
+        let text = stdout(&output);
+        assert!(text.contains(says), "{from} {url}: {text}");
+        assert!(says != "unknown" || text.contains("a.yaml:"), "no place: {text}");
+    }
     let _ = std::fs::remove_dir_all(&dir);
 }

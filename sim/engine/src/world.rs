@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 
 use ipnet::IpNet;
 use mesh_core::Str;
+use mesh_core::ids::Taint;
 use mesh_core::ir::Snapshot;
 use mesh_core::tls::Certificate;
 
@@ -150,6 +151,9 @@ pub struct Pod {
     pub locality: Str,
     /// Node name.
     pub node: Str,
+    /// What of the pod itself is not modelled (it cannot start, or something other than a sidecar takes its traffic):
+    /// whatever it sends or receives is unknown.
+    pub taint: Option<Taint>,
 }
 
 /// What the iptables rules of a pod redirect (semantics: istio-networking 6.6, 9.3).

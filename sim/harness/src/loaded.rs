@@ -288,7 +288,7 @@ fn world_of(lowering: &Arc<Lowering>) -> World {
             index: mesh_core::index::SnapshotIndex::default(),
         })
     };
-    world::world(&lowering.mesh, |proxy| {
+    world::world(lowering, |proxy| {
         let lowering = Arc::clone(lowering);
         Configuration::when_used(move || lowering.snapshot(proxy).unwrap_or_else(empty))
     })

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
+use mesh_config::lower::Lowering;
 use mesh_config::mesh::Mesh;
 use mesh_config::mesh::capture::{Capture as CaptureRules, Selection};
 use mesh_config::mesh::cluster_dns::{Answer, Destination};
@@ -34,9 +35,10 @@ pub const INTERNET: &str = "internet";
 /// Builds the world; `configuration` gives what istiod would send to a proxy.
 #[must_use]
 pub fn world(
-    mesh: &Mesh,
+    lowering: &Lowering,
     configuration: impl Fn(mesh_config::mesh::proxy::ProxyId) -> Configuration,
 ) -> World {
+    let mesh = &*lowering.mesh;
     let app_ports = AppPorts::new(mesh);
     let mut world = World {
         dns: dns(mesh),
@@ -79,6 +81,7 @@ pub fn world(
             ports: app_ports.of(id, pod),
             locality: pod.locality.to_string().as_str().into(),
             node: pod.node.as_deref().unwrap_or("").into(),
+            taint: pod.not_modelled.map(|what| lowering.tools.origins.taint(what, pod.origin)),
         });
     }
     world

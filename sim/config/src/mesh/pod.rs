@@ -47,6 +47,8 @@ pub struct Pod {
     pub data_plane: DataPlane,
     /// Why.
     pub data_plane_reason: &'static str,
+    /// What of the pod itself is not modelled, in words: everything it sends or receives is unknown.
+    pub not_modelled: Option<&'static str>,
     /// The document that makes it.
     pub origin: Span,
 }

@@ -131,6 +131,7 @@ fn finish(mut draft: Draft, ip: IpAddr, input: PodInput<'_>, out: &mut Vec<Diagn
         network,
         data_plane: verdict.data_plane,
         data_plane_reason: verdict.reason,
+        not_modelled: verdict.not_modelled,
         origin: draft.origin,
     }
 }

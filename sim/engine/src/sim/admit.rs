@@ -289,6 +289,14 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         }
     }
 
+    /// Notes that a request leaves or reaches a pod that is not modelled.
+    pub(super) fn taint_pod(&mut self, root: super::state::RootId, pod: u32) {
+        let taint = self.pods.get(pod as usize).and_then(|run| run.pod.taint.clone());
+        if let Some(taint) = taint {
+            self.taint(root, None, &taint);
+        }
+    }
+
     /// Notes that a request passed something that is not modelled.
     pub(super) fn taint(&mut self, root: super::state::RootId, proxy: Option<ProxyIx>, taint: &Taint) {
         self.trace.step(|| Step::Taint(taint.what.clone(), taint.origin));

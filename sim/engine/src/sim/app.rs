@@ -200,6 +200,10 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         if !complete {
             return;
         }
+        // Its connection may have been opened for another request.
+        if let Answerer::Pod(pod) = app.who {
+            self.taint_pod(line.root, pod);
+        }
         let tried = self.note_try(line, app, self.answerer_name(app.who), Some(exchange), false);
         if let Some(root) = self.roots.get_mut(line.root) {
             root.open += 1;

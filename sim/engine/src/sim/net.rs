@@ -50,6 +50,12 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             Ok((target, to)) => (target, to, None),
             Err(e) => (Target::Internet, destination, Some(e)),
         };
+        if let Place::App(pod) = place {
+            self.taint_pod(line.root, pod);
+        }
+        if let Some(pod) = self.pod_at(destination.ip()) {
+            self.taint_pod(line.root, pod);
+        }
         let from = match place {
             Place::App(pod) => Some(pod),
             Place::Proxy(p) | Place::Inbound(p) => self.proxies.get(p as usize).map(|p| p.pod),
