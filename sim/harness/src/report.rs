@@ -23,7 +23,7 @@ use crate::predict::outbound_parts;
 use amplification::Amplification;
 use exact::Exact;
 pub use graph::static_graph;
-pub(crate) use tables::{denied, worst_attempts};
+pub(crate) use tables::denied;
 
 /// What a report is made from.
 pub struct Material<'a> {

@@ -14,8 +14,8 @@ use crate::loaded::LoadedMesh;
 use crate::plan::behavior::Behaviors;
 use crate::plan::traffic::{Sender, client_request};
 use crate::predict::{Prediction, predict};
-use crate::report::worst_attempts;
-use crate::space::{Class, Scope, Space, explained_with, outcomes_with};
+use crate::report::amplification::worst_attempts;
+use crate::space::{Class, Scope, Space, explained_with, outcomes_with, question_of};
 
 /// Requests to what nobody names; the addresses are TEST-NET-2.
 const OUTSIDE: [&str; 4] = [
@@ -157,17 +157,19 @@ fn attempts(most: u64, mesh: &LoadedMesh, behaviors: &Behaviors) -> Result<Vec<O
         .classes
         .par_iter()
         .map(|class| {
+            let (sender, request) = question_of(mesh, class)?;
+            let worst = worst_attempts(mesh, behaviors, &sender, &request);
+            if worst <= most {
+                return Ok(None);
+            }
             let predictions = outcomes_with(mesh, class, behaviors)?;
-            let worst = predictions.iter().max_by_key(|p| worst_attempts(&p.record));
-            Ok(worst.filter(|p| worst_attempts(&p.record) > most).map(|p| Offence {
+            let retrying = predictions.iter().filter_map(|p| p.record.client_hop());
+            let origin = retrying.max_by_key(|h| h.retries).and_then(|h| mesh.lowering.origin(h.origin));
+            Ok(Some(Offence {
                 key: "attempts".to_owned(),
                 expected: format!("at most {most}"),
-                got: format!("{}: {}", worst_attempts(&p.record), class.key),
-                at: p
-                    .record
-                    .client_hop()
-                    .and_then(|h| mesh.lowering.origin(h.origin))
-                    .map_or(Span::NONE, |o| o.span),
+                got: format!("{worst}: {}", class.key),
+                at: origin.map_or(Span::NONE, |o| o.span),
             }))
         })
         .collect();

@@ -42,6 +42,8 @@ struct Layer {
     policy: Option<RetryPolicy>,
     timeout_ns: u64,
     retries: u32,
+    /// Tries that further proxies of the same hop allow (a sidecar in front of an egress gateway).
+    further: u64,
     /// Patience of the calling application, its own retries, and whether it fails with the call.
     call: Option<(Option<u64>, u32, bool)>,
 }
@@ -72,9 +74,7 @@ pub fn amplification(
     traffic: &[Traffic],
     run: Option<&RunRecord>,
 ) -> Amplification {
-    let mut single = behaviors.clone();
-    single.pods.iter_mut().for_each(|b| b.calls.clear());
-    let mut walk = Walk { mesh, behaviors, single, worst: 1, loads: BTreeMap::new(), circle: None, calls: 0 };
+    let mut walk = Walk::new(mesh, behaviors);
     let mut offered = 0.0;
     for (i, one) in traffic.iter().enumerate() {
         let rate = offered_rate(run, i);
@@ -90,6 +90,20 @@ pub fn amplification(
     Amplification { worst_case_attempts: walk.worst, storm, circle: walk.circle }
 }
 
+/// The most attempts that one request can cause at one service, its own calls included; calls beside each other do not
+/// multiply.
+#[must_use]
+pub fn worst_attempts(
+    mesh: &LoadedMesh,
+    behaviors: &Behaviors,
+    sender: &Sender,
+    request: &ClientRequest,
+) -> u64 {
+    let mut walk = Walk::new(mesh, behaviors);
+    walk.follow(sender, request, None, 0.0, &mut Vec::new(), &mut Vec::new());
+    walk.worst
+}
+
 /// What the run offered, per second.
 fn offered_rate(run: Option<&RunRecord>, traffic: usize) -> f64 {
     let Some(run) = run else { return 0.0 };
@@ -98,7 +112,13 @@ fn offered_rate(run: Option<&RunRecord>, traffic: usize) -> f64 {
     if seconds > 0.0 { requests / seconds } else { 0.0 }
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(mesh: &'a LoadedMesh, behaviors: &'a Behaviors) -> Self {
+        let mut single = behaviors.clone();
+        single.pods.iter_mut().for_each(|b| b.calls.clear());
+        Walk { mesh, behaviors, single, worst: 1, loads: BTreeMap::new(), circle: None, calls: 0 }
+    }
+
     /// `above` are the layers from the client down; `path` the workloads on the way.
     fn follow(
         &mut self,
@@ -116,8 +136,9 @@ impl Walk<'_> {
         let Ok(predictions) = predict(self.mesh, sender, request, &self.single, false) else { return };
         let mut reached: BTreeMap<String, (f64, Layer)> = BTreeMap::new();
         for p in predictions {
-            let hop = p.record.hops.iter().find(|h| h.side != Side::Inbound && !h.shadow);
-            let layer = self.layer(hop, call);
+            let hops: Vec<&Hop> =
+                p.record.hops.iter().filter(|h| h.side != Side::Inbound && !h.shadow).collect();
+            let layer = self.layer(&hops, call);
             let worst = above.iter().chain([&layer]).map(Layer::most_tries).fold(1, u64::saturating_mul);
             self.worst = self.worst.max(worst);
             let Some(workload) = p.record.workload.as_deref().map(workload_of) else { continue };
@@ -156,8 +177,11 @@ impl Walk<'_> {
         self.behaviors.pods.iter().rev().find(|b| b.pods.contains(&pod))
     }
 
-    fn layer(&self, hop: Option<&Hop>, call: Option<&Call>) -> Layer {
+    fn layer(&self, hops: &[&Hop], call: Option<&Call>) -> Layer {
+        let hop = hops.first().copied();
+        let tries = hops.iter().skip(1).map(|h| u64::from(h.retries) + 1);
         Layer {
+            further: tries.fold(1, u64::saturating_mul),
             policy: hop.and_then(|h| self.policy(h)).cloned(),
             timeout_ns: hop.map_or(0, |h| h.timeout_ns),
             retries: hop.map_or(0, |h| h.retries),
@@ -216,7 +240,7 @@ impl Layer {
     fn most_tries(&self) -> u64 {
         let own = u64::from(self.retries) + 1;
         let calls = self.call.map_or(1, |(_, retries, _)| u64::from(retries) + 1);
-        own.saturating_mul(calls)
+        own.saturating_mul(calls).saturating_mul(self.further)
     }
 }
 
@@ -319,7 +343,7 @@ mod tests {
             host_selection_max_attempts: 0,
             origin: OriginId::NONE,
         };
-        Layer { policy: Some(policy), timeout_ns: 0, retries, call }
+        Layer { policy: Some(policy), timeout_ns: 0, retries, further: 1, call }
     }
 
     #[test]

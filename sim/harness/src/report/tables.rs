@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
-use mesh_engine::record::{Fate, Hop, RequestRecord, Side};
+use mesh_engine::record::{Fate, Hop, Side};
 use mesh_engine::stats::{EjectionKind, TrafficRecord};
 use mesh_reports::run::{Count, Denial, Ejection, Latency, Overflow, RetrySummary, TrafficRow};
 
@@ -230,16 +230,6 @@ pub(super) fn retries(material: &Material<'_>) -> RetrySummary {
         storm_at: storm.map(|(at, _, _)| at.clone()).unwrap_or_default(),
         capacity_rps: storm.map_or(0.0, |(_, _, capacity)| *capacity),
     }
-}
-
-/// The worst number of attempts one request can cause at the deepest service: the product over its calls.
-pub(crate) fn worst_attempts(record: &RequestRecord) -> u64 {
-    let mut per_call: BTreeMap<u32, u64> = BTreeMap::new();
-    for hop in record.hops.iter().filter(|h| h.side != Side::Inbound && !h.shadow) {
-        let slot = per_call.entry(hop.call).or_insert(1);
-        *slot = (*slot).max(u64::from(hop.retries) + 1);
-    }
-    per_call.values().fold(1, |product, tries| product.saturating_mul(*tries))
 }
 
 pub(super) fn overflows(material: &Material<'_>) -> Vec<Overflow> {

@@ -23,6 +23,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesh_config::source::Span;
+use mesh_engine::plan::ClientRequest;
 use mesh_engine::world::PodId;
 use mesh_reports::outcome::Unknown;
 
@@ -152,14 +153,20 @@ pub fn explained_with(
     ask(mesh, class, behaviors, true)
 }
 
+/// Who sends what to ask a class.
+pub(crate) fn question_of(mesh: &LoadedMesh, class: &Class) -> Result<(Sender, ClientRequest), String> {
+    let sender = sender_of(mesh, &class.client.client)?;
+    let request = client_request(&class.request, &sender, &mesh.directory)?;
+    Ok((sender, request))
+}
+
 fn ask(
     mesh: &LoadedMesh,
     class: &Class,
     behaviors: &Behaviors,
     explain: bool,
 ) -> Result<Vec<Prediction>, String> {
-    let sender = sender_of(mesh, &class.client.client)?;
-    let request = client_request(&class.request, &sender, &mesh.directory)?;
+    let (sender, request) = question_of(mesh, class)?;
     predict(mesh, &sender, &request, behaviors, explain)
 }
 
