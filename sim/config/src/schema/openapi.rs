@@ -252,7 +252,7 @@ impl Findings {
 
 /// Whole numbers may be written with a point (`1.0`), but must fit 64 bits to be integers in JSON.
 fn whole(n: &Number) -> bool {
-    n.is_integer()
+    n.as_i64().is_some()
 }
 
 fn is_base64(text: &str) -> bool {

@@ -1,5 +1,7 @@
 //! Load balancer settings: hashing, locality, warm-up (semantics: istio-validation 3.3).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::Findings;
 use super::blocks::duration;
 use crate::resource::load_balancer::{
@@ -151,47 +153,44 @@ fn failover(f: &mut Findings<'_>, all: &[LocalityFailover]) {
     }
 }
 
-/// Well-formed, and no locality covers another (istio: `validateLocalities`).
+/// Well-formed, and none overlaps with an earlier one (istio: `validateLocalities`). A wider one after a narrower one is
+/// not noticed. istiod walks the keys of `to` in random order; here they are sorted.
 fn localities(f: &mut Findings<'_>, all: &[&str], span: Span) {
+    let mut seen: BTreeMap<&str, BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
     for locality in all {
-        let parts: Vec<&str> = locality.split('/').collect();
-        if parts.len() > 3 {
-            f.error(span, format!("locality `{locality}` should be at most region/zone/subzone"));
-        }
         let stars = locality.matches('*').count();
         if stars > 1 || (stars == 1 && !locality.ends_with('*')) {
-            f.error(
-                span,
-                format!("locality `{locality}` wildcard '*' number can not exceed 1 and must be in the end"),
-            );
+            let message =
+                format!("locality `{locality}` wildcard '*' number can not exceed 1 and must be in the end");
+            return f.error(span, message);
         }
-        for part in &parts {
-            if part.is_empty() {
-                f.error(
-                    span,
-                    format!("locality `{locality}` must not contain empty region/zone/subzone info"),
-                );
-            }
+        let parts: Vec<&str> = locality.splitn(3, '/').collect();
+        if parts.contains(&"") {
+            let message = format!("locality `{locality}` must not contain empty region/zone/subzone info");
+            return f.error(span, message);
         }
-    }
-    for (i, a) in all.iter().enumerate() {
-        for b in all.iter().skip(i + 1) {
-            if overlap(a, b) {
-                f.error(span, format!("locality `{a}` overlaps with `{b}`"));
-            }
+        if seen.contains_key("*") || !insert(&mut seen, &parts) {
+            return f.error(span, format!("locality `{locality}` overlap with previous specified ones"));
         }
     }
 }
 
-fn overlap(a: &str, b: &str) -> bool {
-    let (x, y): (Vec<&str>, Vec<&str>) = (a.split('/').collect(), b.split('/').collect());
-    for (p, q) in x.iter().zip(&y) {
-        if *p == "*" || *q == "*" {
-            return true;
-        }
-        if p != q {
-            return false;
-        }
+/// Remembers a locality; false if an earlier one has it.
+fn insert<'a>(seen: &mut BTreeMap<&'a str, BTreeMap<&'a str, BTreeSet<&'a str>>>, parts: &[&'a str]) -> bool {
+    let (region, zone, sub_zone) = match parts {
+        [region] => (region, None, None),
+        [region, zone] => (region, Some(zone), None),
+        [region, zone, sub_zone, ..] => (region, Some(zone), Some(sub_zone)),
+        [] => return true,
+    };
+    if zone.is_none() && seen.contains_key(region) {
+        return false;
     }
-    true
+    let zones = seen.entry(region).or_default();
+    let zone = zone.unwrap_or(&"*");
+    if zones.contains_key("*") || (sub_zone.is_none() && zones.contains_key(zone)) {
+        return false;
+    }
+    let sub_zones = zones.entry(zone).or_default();
+    !sub_zones.contains("*") && sub_zones.insert(sub_zone.unwrap_or(&"*"))
 }

@@ -85,4 +85,12 @@ mod tests {
         let report = judge_all(&read(&dir).expect("the corpus"));
         assert_eq!((report.total().agree, report.total().all()), (1231, 1231), "{}", report.table());
     }
+
+    #[test]
+    fn mutated_documents_are_judged_as_istiods_code_judges_them() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracle");
+        let report = judge_all(&read(&dir).expect("the documents"));
+        assert!(report.total().all() > 100, "{:?}", report.total());
+        assert_eq!(report.total().agree, report.total().all(), "{}", report.table());
+    }
 }

@@ -75,18 +75,22 @@ pub struct CorpusMesh {
     pub cases: Vec<Case>,
 }
 
-/// Reads `dir`: a corpus (directories with `cases.jsonl`) or a single mesh directory. Directories whose cases are no
-/// requests (`admission`, `yaml`, `dynamic`) are passed over. Sorted by name.
+/// What makes a directory a mesh of the corpus: requests, or what istiod sent its proxies.
+const CASES_OR_XDS: [&str; 2] = ["cases.jsonl", "xds.json.gz"];
+
+/// Reads `dir`: a corpus (directories with `cases.jsonl` or `xds.json.gz`) or a single mesh directory. Directories whose
+/// cases are no requests (`admission`, `yaml`, `dynamic`) are passed over. Sorted by name.
 ///
 /// # Errors
 /// The first file that cannot be read or parsed.
 pub fn read_corpus(dir: &Path) -> Result<Vec<CorpusMesh>, CorpusError> {
-    if dir.join("cases.jsonl").is_file() {
+    let is_mesh = |dir: &Path| CASES_OR_XDS.iter().any(|name| dir.join(name).is_file());
+    if is_mesh(dir) {
         return Ok(read_mesh(dir)?.into_iter().collect());
     }
     let mut meshes = Vec::new();
     for path in sorted_entries(dir)? {
-        if path.join("cases.jsonl").is_file() {
+        if is_mesh(&path) {
             meshes.extend(read_mesh(&path)?);
         }
     }
@@ -122,18 +126,15 @@ fn sorted_entries(dir: &Path) -> Result<Vec<PathBuf>, CorpusError> {
 
 fn read_mesh(dir: &Path) -> Result<Option<CorpusMesh>, CorpusError> {
     let path = dir.join("cases.jsonl");
-    let text =
-        std::fs::read_to_string(&path).map_err(|source| CorpusError::Read { path: path.clone(), source })?;
     let mut cases = Vec::new();
-    for (index, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
-        let at = |source| CorpusError::Line { path: path.clone(), line: index + 1, source };
-        let value: Value = serde_json::from_str(line).map_err(at)?;
-        if value.get("from").is_none() || value.get("request").is_none() || value.get("observed").is_none() {
+    for (index, value) in lines::<Value>(&path)?.into_iter().enumerate() {
+        if ["from", "request", "observed"].iter().any(|key| value.get(key).is_none()) {
             continue;
         }
+        let at = |source| CorpusError::Line { path: path.clone(), line: index + 1, source };
         cases.push(serde_json::from_value(value).map_err(at)?);
     }
-    if cases.is_empty() {
+    if cases.is_empty() && !dir.join("xds.json.gz").is_file() {
         return Ok(None);
     }
     let is_yaml = |p: &PathBuf| p.extension().is_some_and(|e| e == "yaml" || e == "yml");

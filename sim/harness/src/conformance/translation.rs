@@ -105,4 +105,13 @@ mod tests {
         assert!(report.total().agree > 400, "{:?}", report.total());
         assert_eq!(report.total().agree, report.total().all(), "{}", report.table());
     }
+
+    #[test]
+    fn every_proxy_of_our_own_meshes_is_sent_what_istiod_makes_of_them() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracle");
+        let report = judge_all(&read_corpus(&dir).expect("the corpus")).expect("recordings");
+        assert_eq!(report.totals.len(), 10);
+        assert!(report.total().agree > 200, "{:?}", report.total());
+        assert_eq!(report.total().agree, report.total().all(), "{}", report.table());
+    }
 }
