@@ -12,6 +12,7 @@ mod conformance;
 mod docs;
 mod dynamic;
 mod gates;
+mod golden;
 mod import;
 mod interrupt;
 mod matrix;

@@ -1,0 +1,83 @@
+//! What people read first, kept as text: the table of a run and the findings of lint. Every number is scripted, so only a
+//! change of what is shown (or of a decision) changes these files.
+
+use std::path::PathBuf;
+
+use crate::program::{mesh_sim_in, root};
+
+/// A directory of a test's own with Bookinfo's manifests and further files.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(name: &str, files: &[(&str, &str)]) -> Place {
+        let dir = std::env::temp_dir().join(format!("mesh-sim-golden-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a directory");
+        let meshes = root().join("scenarios/meshes/bookinfo");
+        for file in ["app.yaml", "destination-rule-all.yaml"] {
+            std::fs::copy(meshes.join(file), dir.join(file)).expect("copied");
+        }
+        for (file, text) in files {
+            std::fs::write(dir.join(file), text).expect("written");
+        }
+        Place(dir)
+    }
+
+    /// Stdout and stderr.
+    fn shown(&self, args: &[&str], code: i32) -> (String, String) {
+        let output = mesh_sim_in(&self.0, args);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {out}{err}");
+        (out, err)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const ROUTES: &str = "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews, namespace: default}
+spec:
+  hosts: [reviews]
+  http:
+    - match: [{headers: {end-user: {exact: jason}}}]
+      route: [{destination: {host: reviews, subset: v2}}]
+    - fault: {abort: {httpStatus: 418, percentage: {value: 100}}}
+      route: [{destination: {host: reviews, subset: v9}}]
+";
+
+const SCENARIO: &str = "
+apiVersion: mesh-sim.dev/v1alpha1
+kind: Scenario
+metadata: {name: golden, description: Jason is served and others are not}
+spec:
+  duration: 1s
+  mesh: {manifests: [app.yaml, destination-rule-all.yaml, routes.yaml]}
+  traffic:
+    - {name: jason, from: default/productpage-v1, request: {url: http://reviews:9080/reviews/0, headers: {end-user: jason}}, arrivals: {at: [0ms, 100ms, 200ms, 300ms]}}
+    - {name: others, from: default/productpage-v1, request: GET http://reviews:9080/reviews/0, arrivals: {at: [50ms, 150ms]}}
+  expect:
+    - {only: {traffic: jason, status: 200}}
+    - {count: {traffic: others, status: 418}, is: \"== 2\"}
+    - {count: {traffic: others, status: 200}, is: \"> 0\"}
+";
+
+#[test]
+fn the_table_of_a_run() {
+    let place = Place::new("run", &[("routes.yaml", ROUTES), ("s.yaml", SCENARIO)]);
+    let (out, _) = place.shown(&["run", "s.yaml", "-q"], 1);
+    insta::assert_snapshot!(out);
+}
+
+#[test]
+fn the_findings_of_lint() {
+    let place = Place::new("lint", &[("routes.yaml", ROUTES)]);
+    // Findings for people are diagnostics: they go to stderr.
+    let (_, err) = place.shown(&["lint", "-f", "."], 0);
+    insta::assert_snapshot!(err);
+}
