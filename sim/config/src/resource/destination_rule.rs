@@ -20,7 +20,7 @@ pub struct DestinationRule {
     /// Host the rule is for, to be resolved; wildcards allowed.
     pub host: Spanned<String>,
     /// Policy of all subsets.
-    pub traffic_policy: Option<TrafficPolicy>,
+    pub traffic_policy: Option<Box<TrafficPolicy>>,
     /// Named versions.
     pub subsets: Vec<Subset>,
     /// Namespaces that see it; absent means the mesh default.
@@ -136,7 +136,7 @@ pub struct Subset {
     /// Labels of its endpoints; none is all.
     pub labels: BTreeMap<String, String>,
     /// Overrides block by block.
-    pub traffic_policy: Option<TrafficPolicy>,
+    pub traffic_policy: Option<Box<TrafficPolicy>>,
     /// Place in the YAML.
     #[serde(rename = "@origin", default)]
     pub origin: Span,

@@ -90,8 +90,8 @@ fn of_port(
     let subsets = rule.map_or(&[][..], |rule| rule.rule.subsets.as_slice());
     for subset in std::iter::once(None).chain(subsets.iter().map(Some)).filter(|s| plan(*s)) {
         let own_policy = match subset {
-            Some(subset) => subset.traffic_policy.as_ref(),
-            None => rule.and_then(|rule| rule.rule.traffic_policy.as_ref()),
+            Some(subset) => subset.traffic_policy.as_deref(),
+            None => rule.and_then(|rule| rule.rule.traffic_policy.as_deref()),
         };
         let plan = Plan {
             service,
@@ -141,14 +141,14 @@ impl Plan<'_> {
 
     /// The policy of the port, the mesh's default under it.
     fn base_policy<'a>(&'a self, cx: &'a Ctx<'_>) -> Policy<'a> {
-        let top = self.rule.and_then(|rule| rule.rule.traffic_policy.as_ref());
+        let top = self.rule.and_then(|rule| rule.rule.traffic_policy.as_deref());
         let default = cx.lowering.mesh.settings.default_traffic_policy.as_ref();
         Policy::of_port(top, self.number()).0.with_mesh_default(default)
     }
 
     /// The subset's policy over that of the port.
     fn policy<'a>(&'a self, cx: &'a Ctx<'_>) -> Policy<'a> {
-        let written = self.subset.and_then(|s| s.traffic_policy.as_ref());
+        let written = self.subset.and_then(|s| s.traffic_policy.as_deref());
         self.base_policy(cx).with_subset(written, self.number())
     }
 

@@ -151,7 +151,6 @@ fn resolved(object: &Object<DestinationRule>, domain: &str) -> Consolidated {
 mod tests {
     use super::*;
     use crate::decode::Spanned;
-    use crate::resource::destination_rule::TrafficPolicy;
     use crate::resource::selector::MatchLabels;
 
     fn rule(namespace: &str, name: &str, host: &str, subsets: &[&str]) -> Object<DestinationRule> {
@@ -195,7 +194,7 @@ mod tests {
         let mut older = rule("ns", "a", "x", &["v1"]);
         older.spec.subsets[0].labels = [("k".into(), "old".into())].into();
         let mut newer = rule("ns", "b", "x", &["v1", "v2"]);
-        newer.spec.traffic_policy = Some(TrafficPolicy::default());
+        newer.spec.traffic_policy = Some(Box::default());
         let merged = index(vec![older, newer]).find("ns", "ns", "x.ns.svc.cluster.local");
         assert_eq!(merged.len(), 1);
         let names: Vec<_> = merged[0].rule.subsets.iter().map(|s| s.name.as_str()).collect();

@@ -106,8 +106,8 @@ impl<'a> Policy<'a> {
     #[must_use]
     pub fn of_endpoints(rule: Option<&'a Consolidated>, port: u16, subset: &str) -> Self {
         let Some(rule) = rule else { return Policy::default() };
-        let written = rule.subset(subset).and_then(|s| s.traffic_policy.as_ref());
-        Policy::of_port(rule.rule.traffic_policy.as_ref(), port).0.with_subset(written, port)
+        let written = rule.subset(subset).and_then(|s| s.traffic_policy.as_deref());
+        Policy::of_port(rule.rule.traffic_policy.as_deref(), port).0.with_subset(written, port)
     }
 }
 
@@ -124,11 +124,11 @@ fn is_port(entry: &PortTrafficPolicy, port: u16) -> bool {
 #[must_use]
 pub fn endpoint_tls_mode(rule: Option<&Consolidated>, port: u16, subset: &str) -> Option<ClientTlsMode> {
     let rule = rule?;
-    let top = || mode_for_port(rule.rule.traffic_policy.as_ref(), port);
+    let top = || mode_for_port(rule.rule.traffic_policy.as_deref(), port);
     if subset.is_empty() {
         return top();
     }
-    mode_for_port(rule.subset(subset)?.traffic_policy.as_ref(), port).or_else(top)
+    mode_for_port(rule.subset(subset)?.traffic_policy.as_deref(), port).or_else(top)
 }
 
 fn mode_for_port(policy: Option<&TrafficPolicy>, port: u16) -> Option<ClientTlsMode> {
@@ -154,15 +154,15 @@ pub fn destination_hash<'a>(
         hash_of(entry.load_balancer.as_ref())
     };
     let of = |policy: Option<&'a TrafficPolicy>| hash_of(policy?.load_balancer.as_ref());
-    let top = rule.rule.traffic_policy.as_ref();
-    let subset = rule.subset(&destination.subset).and_then(|s| s.traffic_policy.as_ref());
+    let top = rule.rule.traffic_policy.as_deref();
+    let subset = rule.subset(&destination.subset).and_then(|s| s.traffic_policy.as_deref());
     of_port(subset).or_else(|| of(subset)).or_else(|| of_port(top)).or_else(|| of(top))
 }
 
 /// The consistent hash of a service's default route.
 #[must_use]
 pub fn service_hash(rule: &DestinationRule, port: u16) -> Option<&ConsistentHashLb> {
-    let policy = rule.traffic_policy.as_ref()?;
+    let policy = rule.traffic_policy.as_deref()?;
     let of_port = port_entry(policy, port).and_then(|entry| hash_of(entry.load_balancer.as_ref()));
     of_port.or_else(|| hash_of(policy.load_balancer.as_ref()))
 }
@@ -173,9 +173,9 @@ pub fn hashes_source_ip(rule: &Consolidated, subset: &str) -> bool {
     let source_ip =
         |lb: Option<&LoadBalancerSettings>| hash_of(lb).and_then(|h| h.use_source_ip) == Some(true);
     let own =
-        rule.subset(subset).and_then(|s| s.traffic_policy.as_ref()).and_then(|p| p.load_balancer.as_ref());
+        rule.subset(subset).and_then(|s| s.traffic_policy.as_deref()).and_then(|p| p.load_balancer.as_ref());
     match own {
         Some(lb) => source_ip(Some(lb)),
-        None => source_ip(rule.rule.traffic_policy.as_ref().and_then(|p| p.load_balancer.as_ref())),
+        None => source_ip(rule.rule.traffic_policy.as_deref().and_then(|p| p.load_balancer.as_ref())),
     }
 }

@@ -117,7 +117,7 @@ impl Plan<'_> {
     fn build(&self, cx: &Ctx<'_>, site: Site<'_>) -> Cluster {
         let settings = &cx.lowering.mesh.settings;
         let rule = cx.scope.rule(self.host, None);
-        let written = rule.and_then(|rule| rule.rule.traffic_policy.as_ref());
+        let written = rule.and_then(|rule| rule.rule.traffic_policy.as_deref());
         let policy = Policy::of_port(written, self.service_port)
             .0
             .with_mesh_default(settings.default_traffic_policy.as_ref());

@@ -135,15 +135,15 @@ pub fn codec_observer(protocol: Protocol) -> Option<NetworkFilter> {
 
 /// `connectionPool.tcp` of the top level; TCP proxies do not look at port levels and subsets.
 fn tcp_settings(rule: &Consolidated) -> Option<&TcpSettings> {
-    rule.rule.traffic_policy.as_ref()?.connection_pool.as_ref()?.tcp.as_ref()
+    rule.rule.traffic_policy.as_deref()?.connection_pool.as_ref()?.tcp.as_ref()
 }
 
 /// `tunnel` of the subset, or of the top level for destinations without subset.
 fn tunnel(rule: &Consolidated, subset: &str) -> Option<Str> {
     let policy = if subset.is_empty() {
-        rule.rule.traffic_policy.as_ref()
+        rule.rule.traffic_policy.as_deref()
     } else {
-        rule.subset(subset)?.traffic_policy.as_ref()
+        rule.subset(subset)?.traffic_policy.as_deref()
     };
     let tunnel = policy?.tunnel.as_ref()?;
     let host = &tunnel.target_host;
