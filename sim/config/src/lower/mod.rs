@@ -46,8 +46,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mesh_core::OriginId;
+use mesh_core::ids::Taint;
 use mesh_core::index::SnapshotIndex;
 use mesh_core::ir::{ProxyKind as CoreKind, Snapshot};
+
+use cluster::traffic_policy::EMPTY_HASH;
 
 use crate::diagnostic::ObjectRef;
 use crate::inventory::Inventory;
@@ -272,6 +275,8 @@ fn snapshot(cx: &Ctx<'_>) -> Snapshot {
     }
     let mut clusters = cluster::outbound(cx, cluster::ClusterMode::Default);
     clusters.extend(cluster::built_in::outbound(cx));
+    let refused = |taint: &&Taint| taint.what.as_ref() == EMPTY_HASH;
+    taints.extend(clusters.iter().flat_map(|c| &c.taints).find(refused).cloned());
     let mut out = Snapshot {
         kind: if cx.is_sidecar() { CoreKind::Sidecar } else { CoreKind::Gateway },
         listeners: Vec::new(),

@@ -191,6 +191,9 @@ impl Plan<'_> {
             ClusterMode::SniDnat => (Transport::Plaintext, Vec::new()),
         };
         taints.extend(more);
+        if !self.port.protocol.is_tcp() {
+            taints.extend(traffic_policy::empty_hash(tools, policy.load_balancer));
+        }
         let common_lb = self.common_lb(cx, policy, outlier.as_ref(), discovery, &mut taints);
         let lb = match discovery {
             Discovery::OriginalDst | Discovery::DynamicForwardProxy => LbPolicy::ClusterProvided,

@@ -205,6 +205,18 @@ pub fn unmodelled(tools: &Tools, budget: Option<&RetryBudget>) -> Vec<Taint> {
         .collect()
 }
 
+/// `useSourceIp: false` becomes a hash policy that names nothing to hash, and Envoy refuses a route configuration that
+/// holds one: which routes the proxy then has depends on its past.
+pub const EMPTY_HASH: &str = "consistentHash.useSourceIp: false, for which Envoy refuses the routes";
+
+/// The taint of a consistent hash that hashes nothing.
+#[must_use]
+pub fn empty_hash(tools: &Tools, settings: Option<&LoadBalancerSettings>) -> Option<Taint> {
+    let hash = settings?.consistent_hash.as_ref()?;
+    let named = hash.http_header_name.is_some() || hash.http_cookie.is_some();
+    (!named && hash.use_source_ip == Some(false)).then(|| tools.origins.taint(EMPTY_HASH, hash.origin))
+}
+
 /// The place of the block that decided, for reports.
 #[must_use]
 pub fn origin_or(tools: &Tools, first: Option<crate::source::Span>, second: crate::source::Span) -> OriginId {

@@ -142,3 +142,12 @@ fn what_is_not_modelled_is_said() {
     assert_eq!(words, ["retryBudget.budgetInterval", "zoneAwareLbSetting"]);
     assert!(taints.iter().all(|t| t.origin.is_some()));
 }
+
+#[test]
+fn routes_that_envoy_refuses_leave_the_proxy_unknown() {
+    let hash = |hash: &str| format!("trafficPolicy: {{loadBalancer: {{consistentHash: {hash}}}}}");
+    let taints = |ports: &str, settings: &str| web(ports, &hash(settings)).taints.len();
+    assert_eq!(taints("http:80", "{useSourceIp: false}"), 1);
+    assert_eq!(taints("http:80", "{useSourceIp: true}"), 0);
+    assert_eq!(taints("tcp:80", "{useSourceIp: false}"), 0);
+}
