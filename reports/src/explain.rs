@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::Outcome;
+use crate::render::style::{millis, moment};
 
 /// The explanation of one request.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -14,8 +15,31 @@ pub struct Explanation {
     pub request: String,
     /// The client in words.
     pub from: String,
-    /// Outcomes, most probable first; their probabilities sum to 1.
+    /// The request of a run that is told; absent when outcomes are enumerated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub happened: Option<Happened>,
+    /// Outcomes, most probable first; their probabilities sum to 1. Of a request of a run: the one it had.
     pub outcomes: Vec<ExplainedOutcome>,
+}
+
+/// Which request of which run, and when.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Happened {
+    /// The scenario.
+    pub scenario: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Which request of the run in the order they begin, from 1.
+    pub number: u64,
+    /// Its traffic.
+    pub traffic: String,
+    /// Simulated time at which it began, ms.
+    pub begin_ms: f64,
+    /// What the client waited, ms.
+    pub took_ms: f64,
+    /// Requests that the client's proxy sent for it, retries included; 0 when it sent none.
+    pub attempts: u32,
 }
 
 /// One outcome with its steps.
@@ -35,7 +59,7 @@ pub struct ExplainedOutcome {
 }
 
 /// One step.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExplainedStep {
     /// `hop`, `listener`, `route`, `miss` …
@@ -46,6 +70,9 @@ pub struct ExplainedStep {
     pub by: String,
     /// `file:line:column` of the field; empty without one.
     pub place: String,
+    /// Time since the request began, ms; absent when outcomes are enumerated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_ms: Option<f64>,
 }
 
 impl Explanation {
@@ -53,8 +80,23 @@ impl Explanation {
     #[must_use]
     pub fn text(&self) -> String {
         let mut out = format!("{}  from {}\n", self.request, self.from);
+        if let Some(it) = &self.happened {
+            let _ = writeln!(
+                out,
+                "request {} of {}, seed {}, traffic {}: begun at {}, took {}, attempts {}",
+                it.number,
+                it.scenario,
+                it.seed,
+                it.traffic,
+                moment(it.begin_ms),
+                millis(it.took_ms),
+                it.attempts
+            );
+        }
         for one in &self.outcomes {
-            let share = if (one.p - 1.0).abs() < 1e-12 {
+            let share = if self.happened.is_some() {
+                "happened".to_owned()
+            } else if (one.p - 1.0).abs() < 1e-12 {
                 "always".to_owned()
             } else {
                 format!("{}%", format!("{:.4}", one.p * 100.0).trim_end_matches('0').trim_end_matches('.'))
@@ -63,7 +105,15 @@ impl Explanation {
             if !one.path.is_empty() {
                 let _ = writeln!(out, "  {}", one.path.join(" -> "));
             }
+            let mut shown = None;
             for step in &one.steps {
+                // The time stands where it moves on.
+                if let Some(after) = step.after_ms {
+                    let text = format!("+{after:.3}ms");
+                    let text = if shown == Some(after) { String::new() } else { text };
+                    let _ = write!(out, "{text:>13}");
+                    shown = Some(after);
+                }
                 out.push_str(&line(step));
             }
         }
@@ -97,6 +147,7 @@ mod tests {
             text: text.into(),
             by: by.into(),
             place: place.into(),
+            after_ms: None,
         };
         let outcome = ExplainedOutcome {
             p: 0.9,
@@ -109,15 +160,36 @@ mod tests {
             ],
             outcome: Outcome::default(),
         };
-        let explanation = Explanation {
+        let mut explanation = Explanation {
             request: "GET http://a/".into(),
             from: "default/c".into(),
+            happened: None,
             outcomes: vec![outcome],
         };
         assert_eq!(
             explanation.text(),
             "GET http://a/  from default/c\n\n90%: 200 from default/a#0\n  pod -> app\n  outbound proxy of default/c\n    \
              route `v1`   [VirtualService/default/a vs.yaml:7:5]\n      - route `x`: header differs   [vs.yaml:3:5]\n"
+        );
+        explanation.happened = Some(Happened {
+            scenario: "canary".into(),
+            seed: 3,
+            number: 7,
+            traffic: "users".into(),
+            begin_ms: 1500.0,
+            took_ms: 12.5,
+            attempts: 2,
+        });
+        let times = [0.0, 0.0, 1.25];
+        for (step, after) in explanation.outcomes.iter_mut().flat_map(|o| &mut o.steps).zip(times) {
+            step.after_ms = Some(after);
+        }
+        assert_eq!(
+            explanation.text(),
+            "GET http://a/  from default/c\nrequest 7 of canary, seed 3, traffic users: begun at 1.500s, took 12.5ms, \
+             attempts 2\n\nhappened: 200 from default/a#0\n  pod -> app\n     +0.000ms  outbound proxy of \
+             default/c\n                 route `v1`   [VirtualService/default/a vs.yaml:7:5]\n     +1.250ms      - \
+             route `x`: header differs   [vs.yaml:3:5]\n"
         );
     }
 }

@@ -16,6 +16,7 @@ mod golden;
 mod import;
 mod interrupt;
 mod matrix;
+mod number;
 mod program;
 mod replay;
 mod same_numbers;

@@ -7,7 +7,8 @@ use super::Manifests;
 /// `explain`
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// URL of the request: `http://HOST[:PORT]/PATH`, or `tcp://HOST:PORT`; with --case a PolicyTest file.
+    /// URL of the request: `http://HOST[:PORT]/PATH`, or `tcp://HOST:PORT`; with --case a
+    /// PolicyTest file, with --number a Scenario file.
     #[arg(value_name = "URL|FILE")]
     pub(crate) target: Option<String>,
     #[command(flatten)]
@@ -28,6 +29,16 @@ pub(crate) struct ExplainArgs {
     /// A case of a PolicyTest file, exactly as `mesh-sim test` judges it: `explain policies/a.yaml --case NAME`.
     #[arg(long, requires = "target", conflicts_with_all = ["from", "filename", "header"], value_name = "NAME")]
     pub(crate) case: Option<String>,
+    /// A request of a scenario's run, as it happened there with what the run had made of pools, breakers and hosts by
+    /// then: `explain scenarios/canary.yaml --number 37`; from 1, in the order requests begin.
+    #[arg(long, requires = "target", conflicts_with_all = ["case", "from", "filename", "header", "method", "jwt", "proxy"], value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) number: Option<u64>,
+    /// With --number: seed instead of the scenario's.
+    #[arg(long, requires = "number", value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// With --number: override a field, as `run` does (`--set spec.duration=5m`).
+    #[arg(long = "set", requires = "number", value_name = "PATH=VALUE")]
+    pub(crate) set: Vec<String>,
     /// A token in `authorization`, in the words of `jwt:` (`{"iss": "https://idp", "sub": "alice"}`).
     #[arg(long, value_name = "JSON")]
     pub(crate) jwt: Option<String>,

@@ -1,26 +1,33 @@
-//! `explain`: one request, every outcome, every hop; and what istiod would send to a proxy.
+//! `explain`: one request, every outcome, every hop, or one request of a run; and what istiod would send to a proxy.
 
 use std::path::Path;
 
 use mesh_config::decode::Spanned;
+use mesh_config::diagnostic::Severity;
 use mesh_config::source::Span;
-use mesh_harness::explain::explain as explained;
+use mesh_harness::document::{ReadDocuments, TestDocument, read_file};
+use mesh_harness::explain::{explain as explained, explain_number};
 use mesh_harness::format::client::{Client, GatewayClient, PodClient, WorkloadRef};
 use mesh_harness::format::request::{HeaderWords, Request, RequestWords};
 use mesh_harness::loaded::{LoadedMesh, MeshInput};
 use mesh_harness::plan::behavior::Behaviors;
 use mesh_harness::plan::traffic::{client_request, sender};
 use mesh_harness::policy::{CaseExplained, explain_case};
+use mesh_harness::scenario;
 use mesh_reports::explain::Explanation;
 
 use super::{dump, inputs, output};
-use crate::args::{ExplainArgs, Global, Output};
+use crate::args::{ExplainArgs, Global, Output, Overrides};
+use crate::diagnostics;
 use crate::exit::Exit;
 
 /// The command.
 pub(crate) fn explain(args: &ExplainArgs, global: &Global) -> Exit {
     if let (Some(name), Some(file)) = (&args.case, &args.target) {
         return case(file, name, global);
+    }
+    if let (Some(number), Some(file)) = (args.number, &args.target) {
+        return of_run(args, Path::new(file), number, global);
     }
     if args.manifests.filename.is_empty() {
         anstream::eprintln!(
@@ -114,6 +121,56 @@ fn case(file: &str, name: &str, global: &Global) -> Exit {
         }
         CaseExplained::Nothing(why) => {
             anstream::eprintln!("error: {why}");
+            Exit::Nothing
+        }
+    }
+}
+
+/// `explain FILE --number N`
+fn of_run(args: &ExplainArgs, file: &Path, number: u64, global: &Global) -> Exit {
+    let words = Overrides { set: args.set.clone(), seed: args.seed, ..Overrides::default() };
+    let (options, overrides) = match super::run::options(&words, global) {
+        Ok(options) => options,
+        Err(exit) => return exit,
+    };
+    let ReadDocuments { sources, documents, diagnostics: problems } = read_file(file, &overrides);
+    diagnostics::show(&sources, &problems, global);
+    if problems.iter().any(|d| d.severity == Severity::Error) {
+        return Exit::Input;
+    }
+    let mut scenarios = documents.into_iter().filter_map(|d| match d {
+        TestDocument::Scenario(scenario) => Some(scenario),
+        TestDocument::Policy(_) => None,
+    });
+    let Some(scenario) = scenarios.next() else {
+        anstream::eprintln!("error: no document of kind Scenario in {}", file.display());
+        return Exit::Nothing;
+    };
+    if let Some(other) = scenarios.next() {
+        let (one, two) = (&scenario.heading.name, &other.heading.name);
+        anstream::eprintln!(
+            "error: {} holds the scenarios `{one}` and `{two}`: --number needs a file with one",
+            file.display()
+        );
+        return Exit::Usage;
+    }
+    let prepared = match scenario::prepare(&scenario, sources, &options) {
+        Ok(prepared) => prepared,
+        Err(problems) => {
+            diagnostics::show(&problems.0, &problems.1, global);
+            return Exit::Input;
+        }
+    };
+    let shown = inputs::suppressed(prepared.mesh.diagnostics.clone(), global);
+    diagnostics::show(&prepared.mesh.sources, &shown, global);
+    let name = &scenario.heading.name;
+    match explain_number(name, &prepared, number) {
+        Ok(explanation) => show(&explanation, global),
+        Err(begun) => {
+            anstream::eprintln!(
+                "error: --number {number}: the run of `{name}` with seed {} has {begun} requests",
+                prepared.plan.seed
+            );
             Exit::Nothing
         }
     }

@@ -153,6 +153,9 @@ pub trait TraceSink {
     const ENABLED: bool;
     /// Takes one step.
     fn step(&mut self, step: impl FnOnce() -> Step);
+    /// The steps that come belong to this simulated time, and to the one request that is `followed` or to another.
+    /// Sinks that hear of one request only need not know.
+    fn turn(&mut self, _now_ns: Nanos, _followed: bool) {}
 }
 
 /// No trace.

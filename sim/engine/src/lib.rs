@@ -1,6 +1,6 @@
 //! The discrete-event engine: the one place where a request is walked end to end.
 //!
-//! `run` simulates load over time; `enumerate` walks one request on an idle mesh through every random choice with
+//! `run` simulates load over time, `follow` keeps the trace of one of its requests; `enumerate` walks one request on an idle mesh through every random choice with
 //! its exact probability (`explain`, policy tests, conformance). Both use the same machinery: applications connect,
 //! iptables and kube-proxy lead the connection, proxies decide with `mesh-core`, pools and breakers hold requests
 //! back, TLS is negotiated, applications answer, and one record per request is written.
@@ -14,6 +14,7 @@
 
 mod draws;
 mod enumerate;
+mod follow;
 pub mod plan;
 pub mod record;
 mod run;
@@ -24,6 +25,7 @@ mod wire;
 pub mod world;
 
 pub use enumerate::{Enumeration, Outcome, TooManyOutcomes, enumerate};
+pub use follow::{Followed, follow};
 pub use plan::{Behavior, Change, ClientRequest, NetworkModel, Plan, Traffic};
 pub use record::{Hop, RequestRecord};
 pub use run::{replicate, run};

@@ -1,16 +1,21 @@
-//! `mesh-sim explain`: the trace of every outcome of one request in words, with the YAML behind each step.
+//! `mesh-sim explain`: the trace of every outcome of one request, or of one request of a run, in words, with the YAML
+//! behind each step.
 
 use mesh_core::OriginId;
 use mesh_core::cx::Step;
 use mesh_engine::plan::ClientRequest;
-use mesh_reports::explain::{ExplainedOutcome, ExplainedStep, Explanation};
+use mesh_engine::{Followed, follow};
+use mesh_reports::explain::{ExplainedOutcome, ExplainedStep, Explanation, Happened};
 use mesh_reports::outcome::Outcome;
 
 use crate::expect::packet_path;
 use crate::loaded::LoadedMesh;
+use crate::outcome::outcome;
 use crate::plan::behavior::Behaviors;
 use crate::plan::traffic::Sender;
 use crate::predict::{Prediction, predict};
+use crate::report::ms;
+use crate::scenario::Prepared;
 
 /// Explains a request.
 ///
@@ -27,7 +32,40 @@ pub fn explain(
     // Stable: equally probable outcomes stay in the order of the enumeration.
     predictions.sort_by(|a, b| b.p.total_cmp(&a.p));
     let outcomes = predictions.into_iter().map(|p| explained(p, mesh)).collect();
-    Ok(Explanation { request: words.0, from: words.1, outcomes })
+    Ok(Explanation { request: words.0, from: words.1, happened: None, outcomes })
+}
+
+/// Explains the `number`-th request (from 1) of a scenario's first run, as it happened there.
+///
+/// # Errors
+/// The number of the run's requests, when there are fewer.
+pub fn explain_number(name: &str, prepared: &Prepared, number: u64) -> Result<Explanation, u64> {
+    let Followed { record, steps, begun } = follow(&prepared.plan, number);
+    let Some(record) = record else { return Err(begun) };
+    let (mesh, traffic) = (&prepared.mesh, record.traffic as usize);
+    let (from, request) = prepared.traffic_words.get(traffic).cloned().unwrap_or_default();
+    let (times, steps): (Vec<u64>, Vec<Step>) = steps.into_iter().unzip();
+    let first = record.hops.iter().filter(|h| h.call == 0 && !h.shadow).min_by_key(|h| h.start_ns);
+    let begin = record.start_ns;
+    let happened = Happened {
+        scenario: name.to_owned(),
+        seed: prepared.plan.seed,
+        number,
+        traffic: prepared.plan.traffic.get(traffic).map(|t| t.name.to_string()).unwrap_or_default(),
+        begin_ms: ms(begin),
+        took_ms: ms(record.end_ns.saturating_sub(begin)),
+        attempts: first.map_or(0, |h| h.attempts),
+    };
+    let outcome = outcome(1.0, &record, &mesh.world, mesh);
+    let mut told = explained(Prediction { p: 1.0, outcome, record, steps }, mesh);
+    for (step, at) in told.steps.iter_mut().zip(times) {
+        step.after_ms = Some(ms(at.saturating_sub(begin)));
+    }
+    // What is said after the last step is said of the request's end.
+    for step in told.steps.iter_mut().filter(|s| s.after_ms.is_none()) {
+        step.after_ms = Some(happened.took_ms);
+    }
+    Ok(Explanation { request, from, happened: Some(happened), outcomes: vec![told] })
 }
 
 fn explained(prediction: Prediction, mesh: &LoadedMesh) -> ExplainedOutcome {
@@ -39,6 +77,7 @@ fn explained(prediction: Prediction, mesh: &LoadedMesh) -> ExplainedOutcome {
             text: "decided by".to_owned(),
             by: object.to_string(),
             place: place.unwrap_or_default(),
+            after_ms: None,
         });
     }
     ExplainedOutcome {
@@ -86,7 +125,7 @@ fn step(step: &Step, mesh: &LoadedMesh) -> ExplainedStep {
         by = found.object.map(|o| o.to_string()).unwrap_or_default();
         place = mesh.place(found.span).unwrap_or_default();
     }
-    ExplainedStep { kind: kind.to_owned(), text, by, place }
+    ExplainedStep { kind: kind.to_owned(), text, by, place, after_ms: None }
 }
 
 /// (kind, text, place) of a step.

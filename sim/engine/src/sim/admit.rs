@@ -63,6 +63,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let direction =
             if side == Side::Inbound { TrafficDirection::Inbound } else { TrafficDirection::Outbound };
         let name = run.name.clone();
+        self.about(line.root);
         self.trace.step(|| Step::Note(format!("{name} ({})", words::side(side)).into()));
         for taint in &snapshot.taints {
             self.taint(line.root, Some(proxy), taint);
@@ -299,6 +300,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
 
     /// Notes that a request passed something that is not modelled.
     pub(super) fn taint(&mut self, root: super::state::RootId, proxy: Option<ProxyIx>, taint: &Taint) {
+        self.about(root);
         self.trace.step(|| Step::Taint(taint.what.clone(), taint.origin));
         if let Some(root) = self.roots.get_mut(root)
             && root.unknown.is_none()

@@ -69,6 +69,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             Dial::Address(to) => Some(*to),
             Dial::Name(name, port) => {
                 let found = self.resolve(&namespace, name);
+                self.about(line.root);
                 self.trace.step(|| match &found {
                     Some(a) => Step::Note(format!("DNS: {name} is {a:?}").into()),
                     None => Step::Note(format!("DNS: {name} does not exist").into()),

@@ -16,6 +16,7 @@ use super::state::{
     Answerer, Attempt, CloseKind, ConnId, Down, ExchangeId, HelloError, HttpSide, RawAnswer, RouterState,
     Stream, StreamId, Up, Worker,
 };
+use super::words;
 use super::{Event, Sim};
 use crate::draws::{At, Chance};
 use crate::record::{Hop, LogKind, Response};
@@ -140,6 +141,16 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         hop
     }
 
+    /// Says which proxy goes on with the request. A connection that another request opened was admitted in its name.
+    fn announce_open(&mut self, id: ConnId, side: &HttpSide, root: super::state::RootId) {
+        self.about(root);
+        if S::ENABLED && self.conns.get(id).is_some_and(|c| c.line.root != root) {
+            let name = self.proxies.get(side.proxy as usize).map(|p| p.name.clone()).unwrap_or_default();
+            let at = words::side(side.side);
+            self.trace.step(|| Step::Note(format!("{name} ({at}, a connection already open)").into()));
+        }
+    }
+
     /// A request head is complete.
     fn new_stream(&mut self, id: ConnId, side: &Arc<HttpSide>, exchange: ExchangeId) {
         let Some(x) = self.exchanges.get(exchange) else { return };
@@ -148,6 +159,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let (complete, class) = (x.complete, x.class);
         let mut head: RequestHead = x.head.as_ref().clone();
         let now = self.queue.now();
+        self.announce_open(id, side, line.root);
         let tokens = Arc::clone(&self.plan.tokens);
         let mut draws = At { key, chance: &mut self.chance };
         let mut cx = Cx { now_ns: now, draws: &mut draws, trace: &mut self.trace, tokens: tokens.as_ref() };
@@ -293,6 +305,9 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
 
     /// The proxy answers itself. `decided` replies carry their flag in the decision already.
     pub(super) fn reply_locally(&mut self, id: StreamId, reply: LocalReply, decided: bool) {
+        if let Some(root) = self.streams.get(id).map(|s| s.line.root) {
+            self.about(root);
+        }
         let step = reply.clone();
         self.trace.step(|| Step::Reply(step));
         let Some(stream) = self.streams.get_mut(id) else { return };

@@ -244,6 +244,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         };
         let Some(exchange) = exchange else { return };
         let head = Arc::clone(&x.head);
+        self.about(line.root);
         self.trace.step(|| Step::Note("the application answers".into()));
         match action {
             ReplyAction::Echo => match echo(&head, self.bare) {

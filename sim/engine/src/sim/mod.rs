@@ -43,7 +43,7 @@ use self::arena::Arena;
 use self::queue::Queue;
 use self::state::{
     Call, CallId, ClusterIx, Conn, ConnId, ConnectError, Down, Exchange, Job, JobId, Owner, PodIx, PoolIx,
-    ProxyIx, Root, Session, Stream, StreamId, Up,
+    ProxyIx, Root, RootId, Session, Stream, StreamId, Up,
 };
 use crate::draws::{Chance, mix, name_key};
 use crate::plan::Plan;
@@ -111,6 +111,10 @@ pub(crate) struct Sim<'p, C, S> {
     connection_numbers: u64,
     copy_numbers: u64,
     internet_accepted: u32,
+    /// The request whose steps and record are kept, and no other's: the how-manieth to begin, and its id once begun.
+    follow: Option<(u64, Option<RootId>)>,
+    /// Requests that have begun.
+    begun: u64,
     /// When the run stopped offering requests because too many were in flight.
     overloaded_ns: Option<Nanos>,
     events: u64,
@@ -158,6 +162,8 @@ impl<'p, C: Chance, S: TraceSink> Sim<'p, C, S> {
             connection_numbers: 0,
             copy_numbers: 0,
             internet_accepted: 0,
+            follow: None,
+            begun: 0,
             overloaded_ns: None,
             events: 0,
             dns_answers: BTreeMap::new(),
@@ -179,8 +185,29 @@ impl<'p, C: Chance, S: TraceSink> Sim<'p, C, S> {
             let Some(event) = self.queue.pop() else { break };
             self.events += 1;
             self.handle(event);
+            if S::ENABLED && self.follow.is_some() && !self.records.is_empty() {
+                break;
+            }
         }
         self.close_all();
+    }
+
+    /// Keeps steps and record of the `number`-th request to begin, from 1, only; the run ends with it.
+    pub(crate) fn follow(&mut self, number: u64) {
+        self.follow = Some((number, None));
+    }
+
+    /// Requests that have begun.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun
+    }
+
+    /// The steps that come are this request's.
+    fn about(&mut self, root: RootId) {
+        if S::ENABLED {
+            let followed = self.follow.is_some_and(|(_, id)| id == Some(root));
+            self.trace.turn(self.queue.now(), followed);
+        }
     }
 
     fn handle(&mut self, event: Event) {

@@ -45,6 +45,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// Opens a connection; the owner hears of its establishment or failure by an event.
     pub(super) fn dial(&mut self, dialing: Dialing) -> ConnId {
         let Dialing { place, source, destination, content, owner, line } = dialing;
+        self.about(line.root);
         let route = self.lead(place, destination);
         let (target, destination, fail) = match route {
             Ok((target, to)) => (target, to, None),

@@ -164,6 +164,9 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
 
     fn send_attempt(&mut self, id: StreamId, ix: ClusterIx, host: mesh_core::ids::HostId, attempt: u32) {
         let now = self.queue.now();
+        if let Some(root) = self.streams.get(id).map(|s| s.line.root) {
+            self.about(root);
+        }
         let Some(run) = self.clusters.get(ix as usize) else { return };
         let Some(chosen) = run.state.host(host) else { return };
         let (hostname, origin) = (chosen.hostname.clone(), chosen.origin);

@@ -31,6 +31,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let line = conn.line;
         let tokens = Arc::clone(&self.plan.tokens);
         let now = self.queue.now();
+        self.about(line.root);
         let mut draws = At { key: line.key_at(at.side), chance: &mut self.chance };
         let mut cx = Cx { now_ns: now, draws: &mut draws, trace: &mut self.trace, tokens: tokens.as_ref() };
         let decision = decide::decide_tcp(&at.snapshot, at.chain, &at.connection, &at.peer, &mut cx);
@@ -159,6 +160,9 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     }
 
     fn connect_session(&mut self, id: SessionId, ix: ClusterIx, host: HostId) {
+        if let Some(root) = self.sessions.get(id).map(|s| s.line.root) {
+            self.about(root);
+        }
         let Some(run) = self.clusters.get_mut(ix as usize) else { return };
         let (config, at) = run.config();
         let cluster = cluster_of(&config, at);

@@ -174,6 +174,12 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             unknown: None,
             summary: Summary::default(),
         });
+        self.begun += 1;
+        if let Some((number, id)) = &mut self.follow
+            && *number == self.begun
+        {
+            *id = Some(root);
+        }
         let pod = spec
             .pod
             .and_then(|id| plan.world.pod(id))
@@ -254,7 +260,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         if root.start_ns >= plan.warmup_ns {
             self.tally.request(root.traffic, root.start_ns, &end, root.summary, root.unknown.is_some());
         }
-        if !plan.record.requests {
+        let passed_over = self.follow.is_some_and(|(_, followed)| followed != Some(id));
+        if !plan.record.requests || passed_over {
             return;
         }
         let workload = end.workload.map(|who| match who {
