@@ -96,13 +96,20 @@ fn interval(values: &[f64]) -> Measured {
 fn statistic(ran: &Ran, name: &str) -> f64 {
     let row = ran.report.traffic.first().expect("a traffic");
     match name {
-        "latency.mean" => row.latency.mean_ms,
+        "latency.mean" => mean_latency(ran),
         "error_rate" => 1.0 - row.success,
         "success_rate" => row.success,
         "attempts" => row.attempts_mean,
         "first_ejection" => first_ejection(ran),
         other => panic!("there is no statistic `{other}`"),
     }
+}
+
+/// Over the requests of all traffics, in milliseconds.
+fn mean_latency(ran: &Ran) -> f64 {
+    let rows = || ran.report.traffic.iter();
+    let requests: u64 = rows().map(|row| row.requests).sum();
+    rows().map(|row| row.latency.mean_ms * row.requests as f64).sum::<f64>() / requests as f64
 }
 
 /// Mean number of requests that a host got until its first ejection.
