@@ -124,5 +124,8 @@ fn a_number_beyond_the_run_is_told_how_many_there_were() {
     assert!(said.contains("has 5 requests"), "{said}");
     let none = mesh_sim_in(&dir, &["explain", "-q", "again.yaml", "--number", "0"]);
     assert_eq!(none.status.code(), Some(2), "{}", text(&none.stderr));
+    // The scenario says whose manifests, who asks and what.
+    let ignored = mesh_sim_in(&dir, &["explain", "again.yaml", "--number", "1", "--namespace", "shop"]);
+    assert_eq!(ignored.status.code(), Some(2), "{}", text(&ignored.stderr));
     let _ = std::fs::remove_dir_all(&dir);
 }

@@ -4,6 +4,21 @@ use clap::{Args, ValueEnum};
 
 use super::Manifests;
 
+/// What a PolicyTest or Scenario file says itself.
+const WITHOUT_FILE: [&str; 11] = [
+    "from",
+    "filename",
+    "header",
+    "method",
+    "jwt",
+    "proxy",
+    "source_ip",
+    "jwks",
+    "mesh_config",
+    "namespace",
+    "recursive",
+];
+
 /// `explain`
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
@@ -27,11 +42,11 @@ pub(crate) struct ExplainArgs {
     #[arg(short = 'H', long = "header", value_name = "LINE")]
     pub(crate) header: Vec<String>,
     /// A case of a PolicyTest file, exactly as `mesh-sim test` judges it: `explain policies/a.yaml --case NAME`.
-    #[arg(long, requires = "target", conflicts_with_all = ["from", "filename", "header"], value_name = "NAME")]
+    #[arg(long, requires = "target", conflicts_with_all = WITHOUT_FILE, value_name = "NAME")]
     pub(crate) case: Option<String>,
     /// A request of a scenario's run, as it happened there with what the run had made of pools, breakers and hosts by
     /// then: `explain scenarios/canary.yaml --number 37`; from 1, in the order requests begin.
-    #[arg(long, requires = "target", conflicts_with_all = ["case", "from", "filename", "header", "method", "jwt", "proxy"], value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, requires = "target", conflicts_with = "case", conflicts_with_all = WITHOUT_FILE, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) number: Option<u64>,
     /// With --number: seed instead of the scenario's.
     #[arg(long, requires = "number", value_name = "N")]

@@ -1,7 +1,7 @@
 //! Tests of other tools as a PolicyTest: istio-config-validator and Envoy's router_check_tool.
 //!
-//! Each foreign test becomes one case that asks the same request of the same manifests; [`icv`] and [`router_check`] read
-//! the formats, [`sender`] says who asks (the other tools know no clients), [`stand_ins`] what stands for objects that the
+//! Each foreign test becomes one case that asks the same request of the same manifests; `icv` and `router_check` read
+//! the formats, `sender` says who asks (the other tools know no clients), `stand_ins` what stands for objects that the
 //! manifests lack (the other tools need no Services). Nothing is weakened: what has no counterpart is left out, by name
 //! and place. Formats follow getyourguide/istio-config-validator (docs/test-cases.md) and Envoy's
 //! test/tools/router_check/validation.proto.
