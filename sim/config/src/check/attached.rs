@@ -56,7 +56,7 @@ impl<'a> Attached<'a> {
 
     /// The pods an AuthorizationPolicy is enforced at: those with proxies that it covers.
     pub(super) fn enforced(&self, policy: &Object<AuthorizationPolicy>) -> Vec<(u32, &'a Pod)> {
-        self.covered(&scope(policy))
+        self.covered(&Scope::from(policy))
     }
 
     /// The pods with proxies that a scope covers.
@@ -102,16 +102,6 @@ impl<'a> Attached<'a> {
     /// Whether a pod has a sidecar.
     pub(super) fn has_sidecar(pod: &Pod) -> bool {
         pod.data_plane == DataPlane::Sidecar
-    }
-}
-
-/// What an AuthorizationPolicy says about whom it is for.
-pub(super) fn scope(policy: &Object<AuthorizationPolicy>) -> Scope<'_> {
-    Scope {
-        namespace: &policy.meta.namespace,
-        selector: policy.spec.selector.as_ref(),
-        target_refs: &policy.spec.target_refs,
-        target_ref: policy.spec.target_ref.as_ref(),
     }
 }
 

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use super::Findings;
-use super::attached::{Attached, scope, some};
+use super::attached::{Attached, some};
 use super::nearest;
 use crate::decode::Spanned;
 use crate::diagnostic::codes;
 use crate::lower::Lowering;
+use crate::lower::security::attachment::Scope;
 use crate::mesh::pod::Pod;
 use crate::resource::meta::ObjectMeta;
 use crate::resource::selector::{MatchLabels, PolicyTargetReference};
@@ -38,7 +39,7 @@ pub(super) fn check(lowering: &Lowering, attached: &Attached<'_>, out: &mut Find
         out.about("AuthorizationPolicy", &policy.meta);
         let targets = targets(policy.spec.target_ref.as_ref(), &policy.spec.target_refs);
         aimed(attached, &policy.meta, policy.spec.selector.as_ref(), &targets, root, out);
-        let pods = attached.covered(&scope(policy));
+        let pods = attached.covered(&Scope::from(&**policy));
         let operations = policy.spec.rules.iter().flat_map(|r| &r.to).filter_map(|t| t.operation.as_ref());
         let listed = operations.flat_map(|o| o.ports.iter().chain(&o.not_ports));
         let conditions =

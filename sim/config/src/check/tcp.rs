@@ -103,22 +103,7 @@ fn is_http_condition(condition: &Condition) -> bool {
 /// Whether anything of a rule is left on TCP.
 fn has_tcp_conditions(rule: &Rule) -> bool {
     let source = |s: &Source| {
-        [
-            &s.principals,
-            &s.not_principals,
-            &s.namespaces,
-            &s.not_namespaces,
-            &s.service_accounts,
-            &s.not_service_accounts,
-            &s.ip_blocks,
-            &s.not_ip_blocks,
-            &s.remote_ip_blocks,
-            &s.not_remote_ip_blocks,
-            &s.trust_domains,
-            &s.not_trust_domains,
-        ]
-        .iter()
-        .any(|l| !l.is_empty())
+        s.looks_at_connection() || !s.trust_domains.is_empty() || !s.not_trust_domains.is_empty()
     };
     rule.from.iter().filter_map(|f| f.source.as_ref()).any(source)
         || rule.when.iter().any(|c| !is_http_condition(c))

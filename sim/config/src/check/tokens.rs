@@ -13,13 +13,7 @@ pub(super) fn check(lowering: &Lowering, attached: &Attached<'_>, out: &mut Find
         if policy.spec.jwt_rules.is_empty() {
             continue;
         }
-        let scope = Scope {
-            namespace: &policy.meta.namespace,
-            selector: policy.spec.selector.as_ref(),
-            target_refs: &policy.spec.target_refs,
-            target_ref: policy.spec.target_ref.as_ref(),
-        };
-        let mut open = attached.covered(&scope);
+        let mut open = attached.covered(&Scope::from(&**policy));
         for other in
             lowering.indexes.authorization_policies.iter().filter(|p| p.spec.rules.iter().any(asks_token))
         {

@@ -130,6 +130,27 @@ pub struct Source {
     pub origin: Span,
 }
 
+impl Source {
+    /// Whether it looks at anything of the connection: peers and addresses, not tokens. Trust domains are left out, as in
+    /// istiod's own validation.
+    #[must_use]
+    pub fn looks_at_connection(&self) -> bool {
+        let lists = [
+            &self.principals,
+            &self.not_principals,
+            &self.namespaces,
+            &self.not_namespaces,
+            &self.service_accounts,
+            &self.not_service_accounts,
+            &self.ip_blocks,
+            &self.not_ip_blocks,
+            &self.remote_ip_blocks,
+            &self.not_remote_ip_blocks,
+        ];
+        lists.iter().any(|list| !list.is_empty())
+    }
+}
+
 /// What is asked; all given fields must hold.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

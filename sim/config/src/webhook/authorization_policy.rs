@@ -54,21 +54,7 @@ pub(super) fn validate(policy: &AuthorizationPolicy, f: &mut Findings<'_>) {
 fn denies_tcp(rule: &Rule) -> bool {
     let sources: Vec<&Source> = rule.from.iter().filter_map(|from| from.source.as_ref()).collect();
     let operations: Vec<&Operation> = rule.to.iter().filter_map(|to| to.operation.as_ref()).collect();
-    let tcp_source = sources.iter().any(|s| {
-        let lists = [
-            &s.principals,
-            &s.not_principals,
-            &s.namespaces,
-            &s.not_namespaces,
-            &s.service_accounts,
-            &s.not_service_accounts,
-            &s.ip_blocks,
-            &s.not_ip_blocks,
-            &s.remote_ip_blocks,
-            &s.not_remote_ip_blocks,
-        ];
-        lists.iter().any(|list| !list.is_empty())
-    });
+    let tcp_source = sources.iter().any(|s| s.looks_at_connection());
     let tcp_operation = operations.iter().any(|o| !o.ports.is_empty() || !o.not_ports.is_empty());
     let (from, to) = (!sources.is_empty(), !operations.is_empty());
     (from && !to && !tcp_source) || (to && !tcp_operation)

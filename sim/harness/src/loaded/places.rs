@@ -73,15 +73,10 @@ impl LoadedMesh {
                 let proxy = self.proxy_model(hop)?;
                 let workload = Workload { namespace: &proxy.namespace, labels: &proxy.labels };
                 let root = &self.mesh().settings.root_namespace;
-                policies.iter().filter(|p| p.spec.action == Action::Allow).find(|p| {
-                    let scope = Scope {
-                        namespace: &p.meta.namespace,
-                        selector: p.spec.selector.as_ref(),
-                        target_refs: &p.spec.target_refs,
-                        target_ref: p.spec.target_ref.as_ref(),
-                    };
-                    scope.covers(workload, root)
-                })
+                policies
+                    .iter()
+                    .filter(|p| p.spec.action == Action::Allow)
+                    .find(|&p| Scope::from(&**p).covers(workload, root))
             }
         }?;
         let object = ObjectRef {

@@ -160,25 +160,15 @@ pub(super) fn outcomes(
     behaviors: &Behaviors,
     explain: bool,
 ) -> Result<Vec<Prediction>, String> {
-    let all = answers(from, request, mesh, behaviors, explain)?;
-    Ok(match &case.draw {
-        Some(draw) => drawn(all, draw.value, mesh),
-        None => all,
-    })
-}
-
-fn answers(
-    from: &Spanned<Client>,
-    request: &Request,
-    mesh: &LoadedMesh,
-    behaviors: &Behaviors,
-    explain: bool,
-) -> Result<Vec<Prediction>, String> {
     let sender = sender(&from.value, from.span, &mesh.directory, &mesh.clients).map_err(|d| {
         d.help.as_ref().map_or_else(|| d.message.clone(), |help| format!("{} ({help})", d.message))
     })?;
     let lowered = client_request(request, &sender, &mesh.directory)?;
-    predict(mesh, &sender, &lowered, behaviors, explain)
+    let all = predict(mesh, &sender, &lowered, behaviors, explain)?;
+    Ok(match &case.draw {
+        Some(draw) => drawn(all, draw.value, mesh),
+        None => all,
+    })
 }
 
 /// Of the outcomes those that remain when a random value chooses among weighted clusters at the client's proxy.

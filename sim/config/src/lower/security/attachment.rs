@@ -4,6 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::resource::authorization_policy::AuthorizationPolicy;
+use crate::resource::meta::Object;
+use crate::resource::request_authentication::RequestAuthentication;
 use crate::resource::selector::{MatchLabels, PolicyTargetReference, is_subset};
 
 /// Put on the pods of a Gateway API gateway.
@@ -33,6 +36,23 @@ pub struct Scope<'a> {
     /// `targetRef`, looked at only without `targetRefs`.
     pub target_ref: Option<&'a PolicyTargetReference>,
 }
+
+macro_rules! scope_of {
+    ($($kind:ident)*) => {
+        $(impl<'a> From<&'a Object<$kind>> for Scope<'a> {
+            fn from(policy: &'a Object<$kind>) -> Self {
+                Scope {
+                    namespace: &policy.meta.namespace,
+                    selector: policy.spec.selector.as_ref(),
+                    target_refs: &policy.spec.target_refs,
+                    target_ref: policy.spec.target_ref.as_ref(),
+                }
+            }
+        })*
+    };
+}
+
+scope_of!(AuthorizationPolicy RequestAuthentication);
 
 impl Scope<'_> {
     /// Whether the policy is for the workload.

@@ -26,17 +26,9 @@ pub fn filter(
 ) -> Option<HttpFilter> {
     let attached = |namespace: &str| {
         let own = policies.iter().filter(|policy| policy.meta.namespace == namespace);
-        own.filter(|policy| {
-            let scope = Scope {
-                namespace: &policy.meta.namespace,
-                selector: policy.spec.selector.as_ref(),
-                target_refs: &policy.spec.target_refs,
-                target_ref: policy.spec.target_ref.as_ref(),
-            };
-            scope.covers(workload, root_namespace)
-        })
-        .flat_map(|policy| &policy.spec.jwt_rules)
-        .collect::<Vec<_>>()
+        own.filter(|&policy| Scope::from(&**policy).covers(workload, root_namespace))
+            .flat_map(|policy| &policy.spec.jwt_rules)
+            .collect::<Vec<_>>()
     };
     // Of rules with the same issuer the workload's namespace comes first (istiod: `getConfigsForWorkload`).
     let mut rules = attached(workload.namespace);

@@ -297,15 +297,10 @@ fn denied_by_default(mesh: &LoadedMesh, pod: u32) -> bool {
     let Some(proxy) = proxy else { return false };
     let workload = Workload { namespace: &proxy.namespace, labels: &proxy.labels };
     let policies = &mesh.lowering.indexes.authorization_policies;
-    policies.iter().filter(|p| p.spec.action == Action::Allow).any(|p| {
-        let scope = Scope {
-            namespace: &p.meta.namespace,
-            selector: p.spec.selector.as_ref(),
-            target_refs: &p.spec.target_refs,
-            target_ref: p.spec.target_ref.as_ref(),
-        };
-        scope.covers(workload, &model.settings.root_namespace)
-    })
+    policies
+        .iter()
+        .filter(|p| p.spec.action == Action::Allow)
+        .any(|p| Scope::from(&**p).covers(workload, &model.settings.root_namespace))
 }
 
 fn callers_of(

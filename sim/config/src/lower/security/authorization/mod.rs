@@ -63,13 +63,7 @@ pub fn attached<'a>(policies: &'a [Policy], workload: Workload<'_>, root_namespa
     let mut out = Attached::default();
     let mut take = |namespace: &str| {
         for policy in policies.iter().filter(|policy| policy.meta.namespace == namespace) {
-            let scope = Scope {
-                namespace,
-                selector: policy.spec.selector.as_ref(),
-                target_refs: &policy.spec.target_refs,
-                target_ref: policy.spec.target_ref.as_ref(),
-            };
-            if scope.covers(workload, root_namespace) {
+            if Scope::from(&**policy).covers(workload, root_namespace) {
                 match policy.spec.action {
                     Action::Allow => out.allow.push(policy),
                     Action::Deny => out.deny.push(policy),
