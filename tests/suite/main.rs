@@ -20,6 +20,8 @@ mod number;
 mod program;
 mod replay;
 mod same_numbers;
+mod senders;
+mod simulated;
 mod testing;
 mod theory;
 mod tidy;

@@ -288,10 +288,8 @@ pub struct HttpRequest {
 pub struct Traffic {
     /// Name; keys the draws.
     pub name: Str,
-    /// The pod that sends. `None` = outside the cluster (gateways, `source` needed).
-    pub pod: Option<PodId>,
-    /// Source address seen by the first hop when `pod` is `None`.
-    pub source: Option<IpAddr>,
+    /// Who sends them.
+    pub from: Clients,
     /// Requests with their relative weights.
     pub mix: Vec<(u64, ClientRequest)>,
     /// When they are sent.
@@ -302,6 +300,55 @@ pub struct Traffic {
     pub impatient: Fate,
     /// Broken clients.
     pub send: SendMode,
+}
+
+/// Who sends the requests of a traffic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Clients {
+    /// Pods of the mesh: each request is sent by one of those that run. While none runs, none is sent.
+    Pods(Vec<PodSet>),
+    /// Somebody outside the cluster.
+    Outside {
+        /// The address that the first hop sees.
+        source: IpAddr,
+        /// The gateway's pods: each request is sent to one of those that run, whatever address it names. Empty, or while
+        /// none runs: to the address it names.
+        gateway: Vec<PodSet>,
+    },
+}
+
+impl Clients {
+    /// One pod.
+    #[must_use]
+    pub fn pod(id: PodId) -> Clients {
+        Clients::Pods(vec![PodSet::One(id)])
+    }
+
+    /// The pods meant, of those that `world` begins with, in its order: who sends, or which gateway is dialled.
+    #[must_use]
+    pub fn pods(&self, world: &World) -> Vec<PodId> {
+        let (Clients::Pods(sets) | Clients::Outside { gateway: sets, .. }) = self;
+        let ids = (0..world.pods.len() as u32).map(PodId);
+        ids.filter(|id| sets.iter().any(|set| set.means(*id, world))).collect()
+    }
+}
+
+/// One pod, or all of a workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PodSet {
+    /// A pod of the world that the run begins with; it keeps its name when the world changes.
+    One(PodId),
+    /// The pods of `ns/workload`, also those that join later.
+    Workload(Str),
+}
+
+impl PodSet {
+    fn means(&self, id: PodId, world: &World) -> bool {
+        match self {
+            PodSet::One(one) => *one == id,
+            PodSet::Workload(name) => world.pod(id).is_some_and(|pod| pod.workload() == name.as_ref()),
+        }
+    }
 }
 
 /// When requests are sent.

@@ -59,6 +59,8 @@ pub struct TrafficRecord {
     pub attempts: BTreeMap<u32, u64>,
     /// Requests whose answer is unknown.
     pub unknown: u64,
+    /// Requests of an open loop that nobody sent, since no pod of the client ran; not counted elsewhere.
+    pub unsent: u64,
     /// Latency of answered requests, ns.
     pub latency: Histogram<u64>,
     /// Successful (answered below 500) and all requests per window.

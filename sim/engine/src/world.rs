@@ -156,6 +156,14 @@ pub struct Pod {
     pub taint: Option<Taint>,
 }
 
+impl Pod {
+    /// `ns/workload`.
+    #[must_use]
+    pub fn workload(&self) -> &str {
+        self.reference.split('#').next().unwrap_or_default()
+    }
+}
+
 /// What the iptables rules of a pod redirect (semantics: istio-networking 6.6, 9.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capture {

@@ -47,8 +47,7 @@ pub fn predict(
 ) -> Result<Vec<Prediction>, String> {
     let traffic = Traffic {
         name: "request".into(),
-        pod: sender.pod,
-        source: sender.source,
+        from: sender.clients(),
         mix: vec![(1, request.clone())],
         arrivals: Arrivals::At(vec![0]),
         client_timeout_ns: Some(PATIENCE_NS),
@@ -109,8 +108,7 @@ pub fn repeat(
 ) -> Vec<Outcome> {
     let traffic = Traffic {
         name: "request".into(),
-        pod: sender.pod,
-        source: sender.source,
+        from: sender.clients(),
         mix: vec![(1, request.clone())],
         arrivals: Arrivals::At((0..u64::from(n)).map(|k| k * REPEAT_EVERY_NS).collect()),
         client_timeout_ns: Some(PATIENCE_NS),

@@ -129,6 +129,13 @@ fn notes(material: &Material<'_>) -> Vec<Note> {
             notes.push(Note { kind: "overload".to_owned(), text, place: String::new() });
         }
     }
+    for traffic in material.runs.iter().flat_map(|run| &run.traffic).filter(|t| t.unsent > 0) {
+        let text = format!(
+            "{} requests of traffic `{}` were not sent: no pod of its client ran at their time",
+            traffic.unsent, traffic.name
+        );
+        notes.push(Note { kind: "unsent".to_owned(), text, place: String::new() });
+    }
     if let Some(circle) = &material.amplification.circle {
         let text = format!("workloads call each other in circles: {circle}");
         notes.push(Note { kind: "circle".to_owned(), text, place: String::new() });

@@ -88,6 +88,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                 self.by_ip.remove(&ip);
             }
         }
+        self.pods_changed();
         self.end_app_conns(pod, CloseKind::Rst);
         self.end_proxy_conns(pod);
     }

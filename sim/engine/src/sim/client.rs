@@ -28,6 +28,8 @@ pub(crate) struct Calling {
     pub(crate) waiter: Waiter,
     pub(crate) pod: Option<PodIx>,
     pub(crate) source: Option<IpAddr>,
+    /// The machine dialled in place of the one that the request names.
+    pub(crate) through: Option<IpAddr>,
     pub(crate) template: Arc<Template>,
     pub(crate) head: Option<(Arc<RequestHead>, HeadClass)>,
     pub(crate) send: SendMode,
@@ -40,7 +42,8 @@ pub(crate) struct Calling {
 impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// Makes a call.
     pub(super) fn call(&mut self, calling: Calling) {
-        let Calling { line, waiter, pod, source, template, head, send, patience, fail, retries } = calling;
+        let Calling { line, waiter, pod, source, through, template, head, send, patience, fail, retries } =
+            calling;
         if let Some(root) = self.roots.get_mut(line.root) {
             root.open += 1;
         }
@@ -66,7 +69,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let port = 32_768 + (line.key % 28_000) as u16;
         let namespace = from.map_or_else(|| Str::from("default"), |p| p.pod.namespace.clone());
         let destination = match &template.request.dial {
-            Dial::Address(to) => Some(*to),
+            Dial::Address(to) => Some(SocketAddr::new(through.unwrap_or(to.ip()), to.port())),
             Dial::Name(name, port) => {
                 let found = self.resolve(&namespace, name);
                 self.about(line.root);
@@ -299,6 +302,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             waiter: Waiter::Job(job),
             pod: again.pod,
             source: None,
+            through: None,
             template: Arc::clone(&failed.template),
             head: failed.head.clone(),
             send: failed.send,

@@ -179,6 +179,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                 waiter: Waiter::Job(id),
                 pod: Some(pod),
                 source: None,
+                through: None,
                 template: Arc::clone(&call.template),
                 head,
                 send: SendMode::Whole,

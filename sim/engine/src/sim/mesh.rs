@@ -150,6 +150,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         }
         self.world = world;
         self.dns_answers.clear();
+        self.pods_changed();
+        self.wake_users();
         if !first {
             self.tally.grow(self.pods.len());
         }
@@ -217,11 +219,9 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         };
         let exact = self.plan.behaviors.iter().rev().find(named);
         // Pods that join later behave like their workload's first pod.
-        let workload = pod.reference.split('#').next().unwrap_or_default();
+        let workload = pod.workload();
         let sibling = |b: &&Behavior| {
-            b.pods.iter().any(|&id| {
-                self.plan.world.pod(id).is_some_and(|p| p.reference.split('#').next() == Some(workload))
-            })
+            b.pods.iter().any(|&id| self.plan.world.pod(id).is_some_and(|p| p.workload() == workload))
         };
         let at_start = self.plan.world.pod_by_reference(&pod.reference).is_some();
         let inherited = if at_start { None } else { self.plan.behaviors.iter().rev().find(sibling) };

@@ -23,6 +23,7 @@ mod pool;
 mod pooled;
 mod queue;
 mod router;
+mod sender;
 mod state;
 mod summary;
 mod tally;
@@ -52,7 +53,8 @@ use crate::world::World;
 
 /// Something that happens at a time.
 enum Event {
-    Arrival(u32),
+    /// Traffic, and whose turn it is: the user of a closed loop.
+    Arrival(u32, u32),
     Connected(ConnId),
     ConnectFailed(ConnId, ConnectError),
     ConnectTimeout(ConnId),
@@ -212,7 +214,7 @@ impl<'p, C: Chance, S: TraceSink> Sim<'p, C, S> {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Arrival(traffic) => self.arrival(traffic),
+            Event::Arrival(traffic, user) => self.arrival(traffic, user),
             Event::Connected(conn) => self.connected(conn),
             Event::ConnectFailed(conn, error) => self.connect_failed(conn, error),
             Event::ConnectTimeout(conn) => match self.conns.get(conn).map(|c| c.owner) {

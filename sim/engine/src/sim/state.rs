@@ -70,6 +70,8 @@ impl Lineage {
 /// A request of a traffic source with all that it causes.
 pub(crate) struct Root {
     pub(crate) traffic: u32,
+    /// The user of a closed loop.
+    pub(crate) user: u32,
     pub(crate) number: u64,
     pub(crate) variant: u32,
     pub(crate) start_ns: Nanos,

@@ -64,6 +64,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             denials: denials.collect(),
             attempts: t.attempts,
             unknown: t.unknown,
+            unsent: t.unsent,
             latency: t.latency,
             windows: t.windows,
         }

@@ -23,6 +23,7 @@ pub(crate) struct TrafficTally {
     pub(crate) denials: BTreeMap<u32, u64>,
     pub(crate) attempts: BTreeMap<u32, u64>,
     pub(crate) unknown: u64,
+    pub(crate) unsent: u64,
     pub(crate) latency: Histogram<u64>,
     pub(crate) windows: Vec<Window>,
 }
@@ -60,6 +61,7 @@ impl Tally {
             denials: BTreeMap::new(),
             attempts: BTreeMap::new(),
             unknown: 0,
+            unsent: 0,
             latency: latency_histogram(3),
             windows: Vec::new(),
         };
@@ -89,6 +91,13 @@ impl Tally {
             connections: 0,
             latency: latency_histogram(2),
         });
+    }
+
+    /// No pod ran that could have sent a request.
+    pub(super) fn unsent(&mut self, traffic: u32) {
+        if let Some(t) = self.traffic.get_mut(traffic as usize) {
+            t.unsent += 1;
+        }
     }
 
     /// Index of a policy that denied something.

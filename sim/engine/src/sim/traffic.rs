@@ -7,7 +7,8 @@ use mesh_core::ids::Nanos;
 
 use super::client::Calling;
 use super::memo::Memo;
-use super::state::{Answerer, ClientEnd, Lineage, Root, RootId, Summary, Waiter};
+use super::sender::Sender;
+use super::state::{Answerer, ClientEnd, Lineage, PodIx, Root, RootId, Summary, Waiter};
 use super::template::Template;
 use super::{Event, Sim};
 use crate::draws::{At, Chance, SourceStream, mix};
@@ -32,6 +33,10 @@ pub(crate) struct Source {
     /// Requests of the mix, shared.
     mix: Vec<Arc<Template>>,
     ends: Vec<u64>,
+    /// The pods that send, or the gateway's that are dialled; `None` = to be looked up.
+    pub(super) running: Option<Vec<PodIx>>,
+    /// Users that wait for a pod to run.
+    idle: Vec<u32>,
 }
 
 impl Source {
@@ -54,6 +59,8 @@ impl Source {
             expected: 0.0,
             mix: requests,
             ends,
+            running: None,
+            idle: Vec::new(),
         }
     }
 
@@ -122,7 +129,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                     for user in 0..*users {
                         let Some(source) = self.sources.get_mut(i) else { continue };
                         let wait = sample(think, mix(source.gaps.next(), u64::from(user)));
-                        self.queue.at(wait, Event::Arrival(i as u32));
+                        self.queue.at(wait, Event::Arrival(i as u32, user));
                     }
                 }
                 _ => self.schedule_arrival(i as u32),
@@ -134,16 +141,17 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let Some(plan) = self.plan.traffic.get(traffic as usize) else { return };
         let Some(source) = self.sources.get_mut(traffic as usize) else { return };
         if let Some(at) = source.next_arrival(&plan.arrivals, self.plan.duration_ns) {
-            self.queue.at(at, Event::Arrival(traffic));
+            self.queue.at(at, Event::Arrival(traffic, 0));
         }
     }
 
     /// A request begins.
-    pub(super) fn arrival(&mut self, traffic: u32) {
+    pub(super) fn arrival(&mut self, traffic: u32, user: u32) {
         let plan = self.plan;
         let Some(spec) = plan.traffic.get(traffic as usize) else { return };
         let now = self.queue.now();
-        if matches!(spec.arrivals, Arrivals::Users { .. }) && now >= plan.duration_ns {
+        let closed = matches!(spec.arrivals, Arrivals::Users { .. });
+        if closed && now >= plan.duration_ns {
             return;
         }
         if self.is_overloaded() {
@@ -154,6 +162,12 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let number = source.number;
         source.number += 1;
         let key = source.keys.next();
+        let turn = if closed { u64::from(user) } else { number };
+        let Some(sender) = self.sender(traffic, turn, key) else {
+            self.unsent(traffic, closed.then_some(user));
+            return;
+        };
+        let Some(source) = self.sources.get_mut(traffic as usize) else { return };
         let variant = if source.ends.len() > 1 {
             At { key, chance: &mut self.chance }.choose(VARIANT, &source.ends)
         } else {
@@ -163,6 +177,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let head = template.head(number);
         let root = self.roots.insert(Root {
             traffic,
+            user,
             number,
             variant: variant as u32,
             start_ns: now,
@@ -180,22 +195,45 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         {
             *id = Some(root);
         }
-        let pod = spec
-            .pod
-            .and_then(|id| plan.world.pod(id))
-            .and_then(|p| self.pod_names.get(&p.reference).copied());
+        let (pod, source, through) = match sender {
+            Sender::Pod(pod) => (Some(pod), None, None),
+            Sender::Outside(source, gateway) => (None, Some(source), gateway),
+        };
         self.call(Calling {
             retries: 0,
             line: Lineage { root, call: 0, depth: 0, shadow: false, key },
             waiter: Waiter::Traffic,
             pod,
-            source: spec.source,
+            source,
+            through,
             template,
             head,
             send: spec.send,
             patience: spec.client_timeout_ns.map(|ns| (ns, spec.impatient)),
             fail: false,
         });
+    }
+
+    /// No pod runs that could send a request: a user waits for one, other requests do not happen.
+    fn unsent(&mut self, traffic: u32, user: Option<u32>) {
+        match user {
+            Some(user) => {
+                if let Some(source) = self.sources.get_mut(traffic as usize) {
+                    source.idle.push(user);
+                }
+            }
+            None if self.queue.now() >= self.plan.warmup_ns => self.tally.unsent(traffic),
+            None => {}
+        }
+    }
+
+    /// Users that waited for a pod try again.
+    pub(super) fn wake_users(&mut self) {
+        for (i, source) in self.sources.iter_mut().enumerate() {
+            for user in std::mem::take(&mut source.idle) {
+                self.queue.after(0, Event::Arrival(i as u32, user));
+            }
+        }
     }
 
     /// Whether so many requests are in flight that the run offers no more: memory is bounded whatever is offered for
@@ -210,14 +248,14 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// The client has its answer, or none; the rest of what the request caused may still run.
     pub(super) fn root_answered(&mut self, id: RootId, end: ClientEnd) {
         let Some(root) = self.roots.get_mut(id) else { return };
-        let traffic = root.traffic;
+        let (traffic, user) = (root.traffic, root.user);
         root.end = Some(end);
         if let Some(Arrivals::Users { think, .. }) =
             self.plan.traffic.get(traffic as usize).map(|t| &t.arrivals)
             && let Some(source) = self.sources.get_mut(traffic as usize)
         {
             let wait = sample(think, source.gaps.next());
-            self.queue.after(wait, Event::Arrival(traffic));
+            self.queue.after(wait, Event::Arrival(traffic, user));
         }
     }
 

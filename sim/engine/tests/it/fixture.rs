@@ -344,8 +344,7 @@ pub(crate) fn get(path: &str, headers: &[(&str, &str)]) -> ClientRequest {
 pub(crate) fn traffic(request: ClientRequest, arrivals: Arrivals) -> Traffic {
     Traffic {
         name: "users".into(),
-        pod: Some(PodId(0)),
-        source: None,
+        from: Clients::pod(PodId(0)),
         mix: vec![(1, request)],
         arrivals,
         client_timeout_ns: None,

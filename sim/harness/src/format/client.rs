@@ -69,7 +69,7 @@ impl fmt::Display for WorkloadRef {
 /// Who sends a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Client {
-    /// A workload of the mesh (its first pod, unless one is named).
+    /// A workload of the mesh, or one pod of it. Traffic is sent by all pods, a single question asked by the first.
     Workload(WorkloadRef),
     /// From outside, through a gateway.
     Gateway(GatewayClient),

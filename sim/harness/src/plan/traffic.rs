@@ -2,10 +2,11 @@
 
 use mesh_config::diagnostic::{Diagnostic, Stage, codes};
 use mesh_config::source::Span;
-use mesh_engine::plan::{Arrivals, ClientRequest, Dial, Payload, Phase, SendMode, Traffic};
+use mesh_engine::plan::{Arrivals, ClientRequest, Clients, Dial, Payload, Phase, PodSet, SendMode, Traffic};
 use mesh_engine::record::Fate;
-use mesh_engine::world::PodId;
-use std::net::IpAddr;
+use mesh_engine::world::{Pod, PodId, World};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use super::behavior::law;
 use super::no_such_workload;
@@ -28,7 +29,49 @@ pub struct Sender {
     pub gateway: Option<String>,
 }
 
-/// Finds the sender. `client_pods` are the pods made up for `from: {pod: …}`, in order of first appearance.
+impl Sender {
+    /// In the engine's words.
+    #[must_use]
+    pub fn clients(&self) -> Clients {
+        match self.pod {
+            Some(pod) => Clients::pod(pod),
+            None => Clients::Outside { source: self.source.unwrap_or(OUTSIDE), gateway: Vec::new() },
+        }
+    }
+}
+
+/// All who send the requests of a traffic: every pod of a workload, through every pod of a gateway.
+fn clients(words: &TrafficWords, sender: &Sender, directory: &Directory) -> Clients {
+    match &words.from.value {
+        Client::Workload(reference) => Clients::Pods(sets(reference, directory)),
+        Client::Pod(_) => sender.clients(),
+        Client::Gateway(gateway) => Clients::Outside {
+            source: gateway.source_ip.unwrap_or(OUTSIDE),
+            gateway: vec![PodSet::Workload(gateway.gateway.as_str().into())],
+        },
+    }
+}
+
+/// The pod that a reference names, or the workloads whose pods it means.
+fn sets(reference: &WorkloadRef, directory: &Directory) -> Vec<PodSet> {
+    let mut sets: Vec<PodSet> = Vec::new();
+    for pod in directory.find(reference) {
+        let named = match reference {
+            WorkloadRef::Name { name, ordinal, .. } => ordinal.is_some() || pod.workload != *name,
+            WorkloadRef::Labels { .. } => false,
+        };
+        let set = match named {
+            true => PodSet::One(pod.id),
+            false => PodSet::Workload(format!("{}/{}", pod.namespace, pod.workload).as_str().into()),
+        };
+        if !sets.contains(&set) {
+            sets.push(set);
+        }
+    }
+    sets
+}
+
+/// Finds the sender, the first pod of a workload. `client_pods` are the pods made up for `from: {pod: …}`, in order of first appearance.
 pub fn sender(
     client: &Client,
     at: Span,
@@ -90,6 +133,63 @@ pub fn client_request(
     Ok(lowered)
 }
 
+/// A client of a traffic and its share of the requests, with the requests as it makes them.
+pub struct OneClient {
+    /// Who.
+    pub sender: Sender,
+    /// Of the traffic's requests, in (0, 1].
+    pub share: f64,
+    /// Weighted requests.
+    pub mix: Vec<(u64, ClientRequest)>,
+}
+
+/// The clients of a traffic as the run begins, those that nothing tells apart joined: pods in one locality whose proxies
+/// have one configuration, or no proxy.
+#[must_use]
+pub fn each_client(traffic: &Traffic, world: &World) -> Vec<OneClient> {
+    let pods = traffic.from.pods(world);
+    let share = 1.0 / pods.len().max(1) as f64;
+    let mut kinds: Vec<(&Pod, f64, PodId)> = Vec::new();
+    for id in pods {
+        let Some(pod) = world.pod(id) else { continue };
+        match kinds.iter_mut().find(|(known, _, _)| same_client(known, pod, world)) {
+            Some((_, sum, _)) => *sum += share,
+            None => kinds.push((pod, share, id)),
+        }
+    }
+    let each = |(pod, share, id): (&Pod, f64, PodId)| match &traffic.from {
+        Clients::Pods(_) => OneClient {
+            sender: Sender { pod: Some(id), source: None, gateway: None },
+            share,
+            mix: traffic.mix.clone(),
+        },
+        Clients::Outside { source, .. } => OneClient {
+            sender: Sender { pod: None, source: Some(*source), gateway: None },
+            share,
+            mix: traffic.mix.iter().map(|(weight, request)| (*weight, through(request, pod.ip))).collect(),
+        },
+    };
+    kinds.into_iter().map(each).collect()
+}
+
+fn same_client(a: &Pod, b: &Pod, world: &World) -> bool {
+    let snapshot = |pod: &Pod| pod.proxy.and_then(|id| world.proxy(id)).map(|p| Arc::as_ptr(p.snapshot()));
+    a.namespace == b.namespace
+        && a.locality == b.locality
+        && a.capture == b.capture
+        && a.taint == b.taint
+        && snapshot(a) == snapshot(b)
+}
+
+/// The request, sent to this machine instead.
+fn through(request: &ClientRequest, ip: IpAddr) -> ClientRequest {
+    let dial = match &request.dial {
+        Dial::Address(address) => Dial::Address(SocketAddr::new(ip, address.port())),
+        name @ Dial::Name(..) => name.clone(),
+    };
+    ClientRequest { dial, ..request.clone() }
+}
+
 /// Gives meaning to one traffic; `None` when it cannot be sent.
 pub fn traffic(
     words: &TrafficWords,
@@ -118,8 +218,7 @@ pub fn traffic(
     }
     Some(Traffic {
         name: words.name.as_str().into(),
-        pod: sender.pod,
-        source: sender.source,
+        from: clients(words, &sender, directory),
         mix,
         arrivals,
         client_timeout_ns: words.client_timeout.map(|d| d.0),

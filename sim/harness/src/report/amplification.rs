@@ -17,7 +17,7 @@ use mesh_engine::stats::RunRecord;
 use super::workload_of;
 use crate::loaded::LoadedMesh;
 use crate::plan::behavior::Behaviors;
-use crate::plan::traffic::Sender;
+use crate::plan::traffic::{Sender, each_client};
 use crate::predict::predict;
 
 /// Layers that are followed.
@@ -80,10 +80,10 @@ pub fn amplification(
         let rate = offered_rate(run, i);
         offered += rate;
         let total: u64 = one.mix.iter().map(|(weight, _)| weight).sum();
-        for (weight, request) in &one.mix {
-            let share = if total == 0 { 0.0 } else { *weight as f64 / total as f64 };
-            let sender = Sender { pod: one.pod, source: one.source, gateway: None };
-            walk.follow(&sender, request, None, rate * share, &mut Vec::new(), &mut Vec::new());
+        let clients = each_client(one, &mesh.world);
+        for (client, (weight, request)) in clients.iter().flat_map(|c| c.mix.iter().map(move |r| (c, r))) {
+            let share = if total == 0 { 0.0 } else { client.share * *weight as f64 / total as f64 };
+            walk.follow(&client.sender, request, None, rate * share, &mut Vec::new(), &mut Vec::new());
         }
     }
     let storm = walk.storm(offered);

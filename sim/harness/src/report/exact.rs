@@ -9,7 +9,7 @@ use mesh_reports::outcome::Unknown;
 use super::host_of;
 use crate::loaded::LoadedMesh;
 use crate::plan::behavior::Behaviors;
-use crate::plan::traffic::Sender;
+use crate::plan::traffic::each_client;
 use crate::predict::predict;
 
 /// How a split is keyed.
@@ -55,10 +55,10 @@ pub fn exact(mesh: &LoadedMesh, traffic: &[Traffic], behaviors: &Behaviors) -> E
         let mut numbers = TrafficExact::default();
         let mut forwarded = 0.0;
         let total: u64 = one.mix.iter().map(|(weight, _)| weight).sum();
-        for (weight, request) in &one.mix {
-            let share = if total == 0 { 0.0 } else { *weight as f64 / total as f64 };
-            let sender = Sender { pod: one.pod, source: one.source, gateway: None };
-            match predict(mesh, &sender, request, behaviors, false) {
+        let clients = each_client(one, &mesh.world);
+        for (client, (weight, request)) in clients.iter().flat_map(|c| c.mix.iter().map(move |r| (c, r))) {
+            let share = if total == 0 { 0.0 } else { client.share * *weight as f64 / total as f64 };
+            match predict(mesh, &client.sender, request, behaviors, false) {
                 Ok(predictions) => {
                     for p in predictions {
                         let weight = share * p.p;

@@ -37,10 +37,13 @@ pub struct Judged {
     pub open: bool,
 }
 
+/// The pods that send each traffic; traffic from outside is not there.
+pub type Clients = BTreeMap<String, Vec<String>>;
+
 /// Judges a recording by simulated runs of its scenario (one per seed, any number of them but not none). `clients`
 /// names the pod of each traffic (`ns/workload#ordinal`).
 #[must_use]
-pub fn judge(recording: &Recording, clients: &BTreeMap<String, String>, simulated: &[Run]) -> Judged {
+pub fn judge(recording: &Recording, clients: &Clients, simulated: &[Run]) -> Judged {
     let sizes = |runs: &[Run]| -> BTreeSet<usize> { runs.iter().map(|r| r.rows.len()).collect() };
     let (seen, predicted) = (sizes(&recording.runs), sizes(simulated));
     if seen != predicted || seen.len() > 1 {
@@ -82,7 +85,7 @@ fn absent(
     observed: &Run,
     simulated: &[Run],
     table: &Table,
-    clients: &BTreeMap<String, String>,
+    clients: &Clients,
 ) -> Vec<Difference> {
     let calm = timing::calm(observed);
     let mut found = Vec::new();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mesh_reports::conformance::Difference;
 
-use super::judge::difference;
+use super::judge::{Clients, difference};
 use super::row::{EjectionRow, Run, TryRow};
 
 /// A failure is on record at its server this long before or after it ejects, ms.
@@ -22,11 +22,7 @@ struct Law {
 }
 
 /// Every recorded ejection has the history of a simulated one of the same host, detector and number.
-pub(super) fn ejections(
-    observed: &Run,
-    simulated: &[Run],
-    clients: &BTreeMap<String, String>,
-) -> Vec<Difference> {
+pub(super) fn ejections(observed: &Run, simulated: &[Run], clients: &Clients) -> Vec<Difference> {
     let mut known: BTreeMap<(&str, &str, u32), BTreeSet<Law>> = BTreeMap::new();
     for run in simulated {
         for e in &run.ejections {
@@ -49,8 +45,8 @@ pub(super) fn ejections(
     found
 }
 
-fn law(run: &Run, e: &EjectionRow, clients: &BTreeMap<String, String>) -> Law {
-    let is_client = |traffic: &str| clients.get(traffic).is_none_or(|pod| *pod == e.by);
+fn law(run: &Run, e: &EjectionRow, clients: &Clients) -> Law {
+    let is_client = |traffic: &str| clients.get(traffic).is_none_or(|pods| pods.contains(&e.by));
     let before = run.ejections.iter().filter(|o| o.workload == e.workload && o.by == e.by);
     let returned = before.filter_map(|o| o.until_ms).filter(|t| *t < e.from_ms).fold(f64::MIN, f64::max);
     let rows: Vec<_> = run.rows.iter().filter(|r| is_client(&r.id.0)).collect();

@@ -30,8 +30,6 @@ mod spread;
 mod table;
 mod timing;
 
-use std::collections::BTreeMap;
-
 use mesh_config::diagnostic::{Diagnostic, Severity};
 use mesh_config::source::Sources;
 use mesh_engine::plan::NetworkModel;
@@ -144,10 +142,14 @@ fn simulate(plan: &Plan, seed: u64) -> Result<row::Run, String> {
     Ok(row::simulated(&record, &|proxy| pod_of(&plan.world, proxy)))
 }
 
-/// The pod of each traffic.
-fn clients(plan: &Plan) -> BTreeMap<String, String> {
-    let pod = |t: &mesh_engine::plan::Traffic| Some(plan.world.pod(t.pod?)?.reference.to_string());
-    plan.traffic.iter().filter_map(|t| Some((t.name.to_string(), pod(t)?))).collect()
+/// The pods of each traffic that pods send.
+fn clients(plan: &Plan) -> judge::Clients {
+    let inside = plan.traffic.iter().filter(|t| matches!(t.from, mesh_engine::plan::Clients::Pods(_)));
+    let pods = |t: &mesh_engine::plan::Traffic| {
+        let pods = t.from.pods(&plan.world).into_iter().filter_map(|id| plan.world.pod(id));
+        pods.map(|pod| pod.reference.to_string()).collect()
+    };
+    inside.map(|t| (t.name.to_string(), pods(t))).collect()
 }
 
 /// `ns/workload#ordinal` of a proxy. Timelines never change the proxies of the start.
