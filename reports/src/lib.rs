@@ -31,3 +31,4 @@ pub mod over_time;
 pub mod render;
 pub mod replay;
 pub mod run;
+pub mod sweep;

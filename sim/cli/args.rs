@@ -13,6 +13,7 @@ mod run;
 mod schema;
 mod snapshot;
 mod support;
+mod sweep;
 mod test;
 
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ pub(crate) use run::{Overrides, RunArgs};
 pub(crate) use schema::{SchemaArgs, SchemaKind};
 pub(crate) use snapshot::{ReviewArgs, SnapshotArgs, SnapshotCommand};
 pub(crate) use support::SupportArgs;
+pub(crate) use sweep::{SweepArgs, SweepCommand};
 pub(crate) use test::TestArgs;
 
 const AFTER: &str = "\
@@ -121,7 +123,7 @@ pub(crate) enum Output {
     Sarif,
     /// JUnit XML (test, lint, run).
     Junit,
-    /// Comma-separated values (matrix).
+    /// Comma-separated values (matrix, sweep).
     Csv,
 }
 
@@ -207,6 +209,9 @@ pub(crate) enum Command {
     /// Tests of istio-config-validator or Envoy's router_check_tool: run as they are, or taken over.
     #[command(after_help = import::HELP)]
     Import(ImportArgs),
+    /// A scenario over a grid of parameters and seeds: where do its gates stop to hold?
+    #[command(after_help = sweep::HELP)]
+    Sweep(SweepArgs),
     /// The service graph of a mesh or of a run.
     Graph(GraphArgs),
     /// Judge predictions against recorded answers of a real mesh.

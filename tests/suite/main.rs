@@ -22,6 +22,7 @@ mod replay;
 mod same_numbers;
 mod senders;
 mod simulated;
+mod sweep;
 mod testing;
 mod theory;
 mod tidy;

@@ -18,6 +18,7 @@ pub mod run_table;
 pub mod sarif;
 pub mod style;
 pub mod svg;
+pub mod sweep;
 pub mod tap;
 pub mod tests;
 pub mod what_if;

@@ -9,7 +9,8 @@ use super::Manifests;
 /// Overrides of a scenario.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Overrides {
-    /// Override a field: `--set spec.duration=5m`, `--set spec.traffic[0].rate=200/s`.
+    /// Override a field of the scenario (`--set spec.duration=5m`, `--set spec.traffic[0].rate=200/s`) or of an object among
+    /// its manifests (`--set VirtualService/default/reviews:spec.http[0].timeout=2s`).
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub(crate) set: Vec<String>,
     /// Seed instead of the scenario's.

@@ -17,6 +17,8 @@ pub(crate) enum SchemaKind {
     Scenario,
     /// PolicyTest files.
     Policy,
-    /// Results (`-o json`).
+    /// Results (`run -o json`).
     Result,
+    /// Sweeps (`sweep -o json`).
+    Sweep,
 }

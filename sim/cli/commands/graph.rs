@@ -16,8 +16,13 @@ pub(crate) fn graph(args: &GraphArgs, global: &Global) -> Exit {
                 Ok(options) => options,
                 Err(exit) => return exit,
             };
+            let additions = match inputs::Additions::read(&args.manifests, global) {
+                Ok(additions) => additions,
+                Err(exit) => return exit,
+            };
             let mut found = 0;
-            let (ran, exit) = run::run_file(path, &options, &overrides, global, &mut found);
+            let given = run::Given { options: &options, overrides: &overrides, additions: &additions };
+            let (ran, exit) = run::run_file(path, given, global, &mut found);
             let Some(first) = ran.into_iter().next() else {
                 if found == 0 && exit == Exit::Good {
                     anstream::eprintln!("error: no document of kind Scenario in {}", path.display());

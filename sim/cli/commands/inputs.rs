@@ -5,7 +5,7 @@ use std::path::Path;
 
 use mesh_config::diagnostic::{Diagnostic, Severity};
 use mesh_config::document::RawObject;
-use mesh_config::input::{Expand, expand};
+use mesh_config::input::{Expand, InputFile, expand};
 use mesh_config::load;
 use mesh_config::source::Sources;
 use mesh_harness::document::{TestDocument, is_ours, read_file};
@@ -29,6 +29,13 @@ pub(crate) struct Read {
 
 /// Reads manifests; `-` is stdin, `git:REV:PATH` a revision.
 pub(crate) fn read(manifests: &Manifests, more: &[String]) -> Read {
+    let (files, mut diagnostics) = files(manifests, more);
+    let result = load::read(files);
+    diagnostics.extend(result.diagnostics);
+    Read { sources: result.sources, objects: result.objects, diagnostics }
+}
+
+fn files(manifests: &Manifests, more: &[String]) -> (Vec<InputFile>, Vec<Diagnostic>) {
     let all = manifests.filename.iter().chain(more).cloned();
     let (revisions, arguments): (Vec<String>, Vec<String>) = all.partition(|a| git::parse(a).is_some());
     let mut stdin = std::io::stdin();
@@ -41,9 +48,7 @@ pub(crate) fn read(manifests: &Manifests, more: &[String]) -> Read {
             Err(problem) => diagnostics.push(*problem),
         }
     }
-    let result = load::read(files);
-    diagnostics.extend(result.diagnostics);
-    Read { sources: result.sources, objects: result.objects, diagnostics }
+    (files, diagnostics)
 }
 
 /// The mesh that the `-f` options make: manifests, or the mesh of scenario and policy files with manifests added.
@@ -116,6 +121,39 @@ pub(crate) fn mesh_and_document(
     let mesh = LoadedMesh::of_objects(sources, objects, &input, problems);
     diagnostics::show(&mesh.sources, &suppressed(mesh.diagnostics.clone(), global), global);
     if mesh.has_errors() { Err(Exit::Input) } else { Ok((mesh, found_document)) }
+}
+
+/// What options add to the meshes of scenarios.
+pub(crate) struct Additions {
+    files: Vec<InputFile>,
+    manifests: Manifests,
+}
+
+impl Additions {
+    /// Reads the `-f` options, stdin among them; problems are shown.
+    pub(crate) fn read(manifests: &Manifests, global: &Global) -> Result<Additions, Exit> {
+        let (files, problems) = files(manifests, &[]);
+        diagnostics::show(&Sources::default(), &problems, global);
+        if problems.iter().any(|d| d.severity == Severity::Error) {
+            return Err(Exit::Input);
+        }
+        Ok(Additions { files, manifests: manifests.clone() })
+    }
+
+    /// Adds them to the mesh of one document.
+    pub(crate) fn give(
+        &self,
+        words: &mut MeshWords,
+        sources: &mut Sources,
+        problems: &mut Vec<Diagnostic>,
+    ) -> Result<(), Exit> {
+        words.given.files.clone_from(&self.files);
+        words.given.namespace.clone_from(&self.manifests.namespace);
+        let mut input = MeshInput { words: std::mem::take(words), ..MeshInput::default() };
+        given(&self.manifests, &mut input, sources, problems)?;
+        *words = input.words;
+        Ok(())
+    }
 }
 
 /// What options give beside manifests: `--mesh-config` and `--jwks`.

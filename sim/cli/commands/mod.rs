@@ -18,6 +18,7 @@ mod run;
 mod schema;
 mod snapshot;
 mod support;
+mod sweep;
 mod test;
 
 use crate::args::{Cli, Command};
@@ -40,6 +41,7 @@ pub(crate) fn dispatch(cli: &Cli) -> Exit {
         Command::Snapshot(args) => snapshot::snapshot(args, global),
         Command::Replay(args) => replay::replay(args, global),
         Command::Import(args) => import::import(args, global),
+        Command::Sweep(args) => sweep::sweep(args, global),
         Command::Graph(args) => graph::graph(args, global),
         Command::Completions { shell } => completions::completions(*shell),
         Command::Man => completions::man(),

@@ -12,6 +12,7 @@ use mesh_reports::render::{github, gitlab, graph_text, html, junit, markdown, sa
 use mesh_reports::run::{GateVerdict, RESULT_VERSION, RunReport};
 use serde::Serialize;
 
+use super::inputs::Additions;
 use super::output::{self, ReportTarget};
 use crate::args::{Global, Output, Overrides, RunArgs};
 use crate::diagnostics;
@@ -61,11 +62,16 @@ pub(crate) fn run(args: &RunArgs, global: &Global) -> Exit {
         Ok(options) => options,
         Err(exit) => return exit,
     };
+    let additions = match Additions::read(&args.manifests, global) {
+        Ok(additions) => additions,
+        Err(exit) => return exit,
+    };
     let (paths, how) = (args.scenarios.clone(), global.clone());
     let (files, interrupted) = interrupt::pieces(move |out| {
         for path in &paths {
             let mut found = 0;
-            let (ran, exit) = run_file(path, &options, &overrides, &how, &mut found);
+            let given = Given { options: &options, overrides: &overrides, additions: &additions };
+            let (ran, exit) = run_file(path, given, &how, &mut found);
             out.put((ran, exit, found));
         }
     });
@@ -145,15 +151,30 @@ pub(crate) fn options(words: &Overrides, global: &Global) -> Result<(RunOptions,
     Ok((options, overrides))
 }
 
+/// What the command line says of every scenario.
+#[derive(Clone, Copy)]
+pub(crate) struct Given<'a> {
+    pub(crate) options: &'a RunOptions,
+    pub(crate) overrides: &'a [Override],
+    pub(crate) additions: &'a Additions,
+}
+
 /// Runs every scenario of a file.
 pub(crate) fn run_file(
     path: &Path,
-    options: &RunOptions,
-    overrides: &[Override],
+    given: Given<'_>,
     global: &Global,
     found: &mut usize,
 ) -> (Vec<Ran>, Exit) {
-    let ReadDocuments { sources, documents, diagnostics: problems } = read_file(path, overrides);
+    let ReadDocuments { mut sources, mut documents, diagnostics: mut problems } =
+        read_file(path, given.overrides);
+    for document in &mut documents {
+        if let TestDocument::Scenario(scenario) = document
+            && let Err(exit) = given.additions.give(&mut scenario.spec.mesh, &mut sources, &mut problems)
+        {
+            return (Vec::new(), exit);
+        }
+    }
     let broken = problems.iter().any(|d| d.severity == mesh_config::diagnostic::Severity::Error);
     diagnostics::show(&sources, &problems, global);
     if broken {
@@ -164,7 +185,7 @@ pub(crate) fn run_file(
         let TestDocument::Scenario(scenario) = document else { continue };
         *found += 1;
         let progress = Progress::start(&format!("simulating {}", scenario.heading.name), global);
-        let result = scenario::run(&scenario, sources.clone(), options);
+        let result = scenario::run(&scenario, sources.clone(), given.options);
         progress.finish();
         match result {
             Ok(one) => {

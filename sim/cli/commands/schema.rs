@@ -1,6 +1,7 @@
 //! `schema`: JSON Schema (draft 7) for editors and other programs.
 
 use mesh_reports::run::result_schema;
+use mesh_reports::sweep::sweep_schema;
 
 use super::output;
 use crate::args::{SchemaArgs, SchemaKind};
@@ -15,6 +16,7 @@ pub(crate) fn schema(args: &SchemaArgs) -> Exit {
         SchemaKind::Scenario => SCENARIO.to_owned(),
         SchemaKind::Policy => POLICY.to_owned(),
         SchemaKind::Result => output::json(&result_schema()),
+        SchemaKind::Sweep => output::json(&sweep_schema()),
     };
     output::stdout(&text)
 }

@@ -165,7 +165,8 @@ fn options(args: &TestArgs, global: &Global) -> Result<TestOptions, Exit> {
     Ok(TestOptions { filter: args.filter.clone(), shard, fail_fast: args.fail_fast, overrides, run, stop })
 }
 
-fn parse_shard(text: &str) -> Option<(u32, u32)> {
+/// `0/4`.
+pub(crate) fn parse_shard(text: &str) -> Option<(u32, u32)> {
     let (part, of) = text.split_once('/')?;
     let (part, of) = (part.parse().ok()?, of.parse().ok()?);
     (part < of).then_some((part, of))

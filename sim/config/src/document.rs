@@ -50,6 +50,16 @@ impl RawObject {
         self.node.get("spec").filter(|n| !n.is_null())
     }
 
+    /// Takes labels, annotations and the creation time over from the tree, after it was changed. Kind, name and namespace
+    /// are what the object is and stay.
+    pub fn refresh(&mut self) {
+        let meta = self.node.get("metadata");
+        self.labels = strings(meta.and_then(|m| m.get("labels")));
+        self.annotations = strings(meta.and_then(|m| m.get("annotations")));
+        self.creation_timestamp =
+            meta.and_then(|m| m.get("creationTimestamp")).and_then(Node::as_str).map(str::to_owned);
+    }
+
     /// The place of the name, or of the object: where diagnostics about the object as a whole point.
     pub fn name_span(&self) -> Span {
         self.node.path("metadata/name").map_or(self.span, Node::site)

@@ -123,6 +123,11 @@ impl Sources {
         self.file(file).map_or("", |f| &f.text)
     }
 
+    /// The texts of all files, in order.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|f| f.text.as_ref())
+    }
+
     /// The text a span covers; empty when it does not fall on character boundaries.
     pub fn slice(&self, span: Span) -> &str {
         self.text(span.file).get(span.start as usize..span.end as usize).unwrap_or("")

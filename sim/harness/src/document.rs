@@ -178,7 +178,7 @@ fn one(mut object: RawObject, path: &Path, overrides: &[Override], out: &mut Rea
         );
         return;
     }
-    for change in overrides {
+    for change in overrides.iter().filter(|change| !change.is_of_object()) {
         if let Err(message) = change.apply(&mut object.node) {
             out.diagnostics.push(Diagnostic::error(codes::WRONG_TYPE, Stage::Schema, object.span, message));
         }
@@ -200,12 +200,16 @@ fn one(mut object: RawObject, path: &Path, overrides: &[Override], out: &mut Rea
         out.diagnostics.push(Diagnostic::error(codes::MISSING_FIELD, Stage::Schema, object.span, message));
         return;
     };
+    let of_objects = || overrides.iter().filter(|change| change.is_of_object()).cloned().collect();
     let document = if object.kind == "Scenario" {
-        from_node::<ScenarioSpec>(spec, &mut cx)
-            .map(|spec| TestDocument::Scenario(Box::new(ScenarioDocument { heading, spec })))
+        from_node::<ScenarioSpec>(spec, &mut cx).map(|mut spec| {
+            spec.mesh.given.overrides = of_objects();
+            TestDocument::Scenario(Box::new(ScenarioDocument { heading, spec }))
+        })
     } else {
         let at = spec.get("uses").map_or(Span::NONE, |u| u.span);
-        cases::policy(spec, &mut cx).map(|(spec, mut cases)| {
+        cases::policy(spec, &mut cx).map(|(mut spec, mut cases)| {
+            spec.mesh.given.overrides = of_objects();
             let gates =
                 gates::cases_of(&spec.uses.0, at, heading.base(), &mut out.sources, &mut out.diagnostics);
             cases.extend(gates);

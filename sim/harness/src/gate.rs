@@ -146,11 +146,11 @@ fn metric_gate(metric: &str, words: &GateWords, evidence: &Evidence<'_>) -> Find
     let traffic = words.traffic.as_ref().map(|t| t.value.as_str());
     let value = match (metric, words.window) {
         ("ejections", window) => Some(ejections(window, evidence)),
-        ("overflows", _) => Some(evidence.report.overflows.iter().map(|o| o.count as f64).sum()),
+        ("overflows", _) => Some(evidence.report.overflows.iter().map(|o| o.count).sum::<u64>() as f64),
         ("attempts_per_request.worst", _) => Some(evidence.report.retries.worst_case_attempts as f64),
         // Without a storm load there is none, however much is offered.
         ("storm_rps", _) => Some(evidence.report.retries.storm_rps.unwrap_or(f64::INFINITY)),
-        ("denied", _) => Some(evidence.report.denials.iter().map(|d| d.count as f64).sum()),
+        ("denied", _) => Some(evidence.report.denials.iter().map(|d| d.count).sum::<u64>() as f64),
         (_, Some(window)) => requests::windowed_metric(metric, traffic, window, evidence),
         (_, None) => whole_metric(metric, traffic, evidence.report),
     };

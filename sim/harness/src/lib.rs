@@ -4,6 +4,7 @@
 //! * [`conformance`] — predictions judged by recorded answers of a real mesh.
 //! * [`loaded`], [`mod@world`] — a mesh read, modelled, lowered and turned into the engine's world.
 //! * [`scenario`], [`timeline`], [`report`], [`gate`] — a run and its verdict.
+//! * [`sweep`] — a scenario over a grid of parameters and seeds.
 //! * [`explain`] — one request, every step.
 //! * [`policy`] — `mesh-sim test`: policy tests and gated scenarios, judged.
 //! * [`space`] — the requests that a mesh tells apart, one of every class.
@@ -43,6 +44,7 @@ pub mod scenario;
 pub mod snapshot;
 pub mod space;
 pub mod stop;
+pub mod sweep;
 pub mod timeline;
 pub mod tokens;
 pub mod translation;

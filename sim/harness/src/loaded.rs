@@ -85,8 +85,9 @@ impl LoadedMesh {
     #[must_use]
     pub fn load(mut sources: Sources, input: &MeshInput, base: &Path) -> LoadedMesh {
         let (files, mut diagnostics) = input.files(base);
-        let (objects, problems) = read_into(&mut sources, files);
+        let (mut objects, problems) = read_into(&mut sources, files);
         diagnostics.extend(problems);
+        input.override_objects(&mut objects, &mut diagnostics);
         diagnostics.extend(admission(&objects));
         let mut input = input.clone();
         input.read_key_sets(base, &mut diagnostics);

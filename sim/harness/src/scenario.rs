@@ -31,7 +31,7 @@ const KEPT_REQUESTS: f64 = 400_000.0;
 const TOLERANCE: f64 = 0.01;
 
 /// Seed of scenarios that state none.
-const DEFAULT_SEED: u64 = 1;
+pub const DEFAULT_SEED: u64 = 1;
 
 /// How scenarios are run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -92,7 +92,8 @@ fn prepare_with(
     objects: Option<Vec<RawObject>>,
 ) -> Result<Prepared, Box<(Sources, Vec<Diagnostic>)>> {
     let spec = &document.spec;
-    let mut input = MeshInput { words: spec.mesh.clone(), ..MeshInput::default() };
+    let namespace = spec.mesh.given.namespace.clone();
+    let mut input = MeshInput { words: spec.mesh.clone(), namespace, ..MeshInput::default() };
     for one in &spec.traffic {
         input.note_client(&one.from.value);
     }

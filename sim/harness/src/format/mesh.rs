@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use mesh_config::input::InputFile;
 use mesh_config::mesh::meshconfig::Authorizer;
 use mesh_config::resource::mesh_config::MeshConfig;
 use serde::Deserialize;
+
+use crate::document::Override;
 
 /// `mesh:` of a scenario or policy test.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -27,6 +30,20 @@ pub struct MeshWords {
     pub authorizers: BTreeMap<String, Authorizer>,
     /// JWKS documents, or files with them relative to this one, by the URI istiod fetches them from; `unreachable` where it cannot, `*` for every other URI.
     pub jwks: BTreeMap<String, String>,
+    /// What the command line adds.
+    #[serde(skip)]
+    pub given: Given,
+}
+
+/// What the command line adds to a mesh: `-f`, `-n`, `--set Kind/namespace/name:path=value`.
+#[derive(Debug, Clone, Default)]
+pub struct Given {
+    /// Further manifests, after those of the file; the last one of a name wins.
+    pub files: Vec<InputFile>,
+    /// Changes of objects, before a cluster would admit them.
+    pub overrides: Vec<Override>,
+    /// Namespace of objects that state none; empty = `default`.
+    pub namespace: String,
 }
 
 /// Whether namespaces that no manifest declares inject sidecars.

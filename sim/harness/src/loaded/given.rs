@@ -1,8 +1,9 @@
-//! What is given beside manifests, in files of its own: MeshConfig and key sets.
+//! What is given beside manifests: MeshConfig and key sets in files of their own, additions of the command line.
 
 use std::path::Path;
 
 use mesh_config::diagnostic::{Diagnostic, Stage, codes};
+use mesh_config::document::RawObject;
 use mesh_config::input::{Expand, InputFile, expand};
 use mesh_config::source::{Sources, Span};
 
@@ -25,7 +26,17 @@ impl MeshInput {
                 .as_ref()
                 .map(|text| InputFile { display_name: INLINE.to_owned(), bytes: text.clone().into_bytes() }),
         );
+        files.extend(self.words.given.files.iter().cloned());
         (files, problems)
+    }
+
+    /// Applies what the command line changes of objects.
+    pub(super) fn override_objects(&self, objects: &mut [RawObject], out: &mut Vec<Diagnostic>) {
+        for change in &self.words.given.overrides {
+            if let Err(message) = change.apply_to_objects(objects) {
+                out.push(Diagnostic::error(codes::NO_SUCH_NAME, Stage::Schema, Span::NONE, message));
+            }
+        }
     }
 
     /// Reads the key sets of `mesh.jwks` that stand in files, relative to `base`: values that are neither `unreachable` nor

@@ -267,7 +267,31 @@ fn variants(words: &TrafficWords, out: &mut Vec<Diagnostic>) -> Vec<(u64, Reques
     all
 }
 
+/// What is written beside something that leaves it without meaning.
+fn without_meaning(words: &TrafficWords, out: &mut Vec<Diagnostic>) {
+    let rate = ("rate", words.rate.is_some());
+    let phases = ("phases", !words.phases.is_empty());
+    let users = ("users", words.users.is_some());
+    let (start, count) = (("start", words.start.is_some()), ("count", words.count.is_some()));
+    let think = ("thinkTime", words.think_time.is_some());
+    let (why, others) = if matches!(words.arrivals, Some(ArrivalWords::At(_))) {
+        ("`arrivals.at` says when every request is sent", vec![rate, phases, users, start, count, think])
+    } else if words.users.is_some() {
+        let arrivals = ("arrivals", words.arrivals.is_some());
+        ("`users` send when they are answered", vec![rate, phases, arrivals, start, count])
+    } else if words.phases.is_empty() {
+        ("nobody thinks without `users`", vec![think])
+    } else {
+        ("`phases` say how many are sent when", vec![start, count, think])
+    };
+    for (name, _) in others.into_iter().filter(|(_, there)| *there) {
+        let message = format!("`{name}` of traffic `{}` has no effect: {why}", words.name);
+        out.push(Diagnostic::warning(codes::CONTRADICTION, Stage::Schema, words.origin, message));
+    }
+}
+
 fn arrivals(words: &TrafficWords, duration_ns: u64, out: &mut Vec<Diagnostic>) -> Option<Arrivals> {
+    without_meaning(words, out);
     let constant = words.arrivals == Some(ArrivalWords::Constant);
     if let Some(ArrivalWords::At(times)) = &words.arrivals {
         let mut times: Vec<u64> = times.iter().map(|d| d.0).collect();
