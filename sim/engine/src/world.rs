@@ -12,6 +12,7 @@ use mesh_core::Str;
 use mesh_core::ids::Taint;
 use mesh_core::ir::Snapshot;
 use mesh_core::tls::Certificate;
+use mesh_core::upstream::HashTables;
 
 use crate::plan::ConnectMode;
 
@@ -39,6 +40,8 @@ pub struct World {
     /// Some proxy sets a response header that another proxy acts on (`x-envoy-ratelimited` vetoes retries, semantics:
     /// envoy-routing 5.2).
     pub sets_acted_on_headers: bool,
+    /// Consistent-hash tables that runs and enumerations on this mesh share.
+    pub hash_tables: Arc<HashTables>,
 }
 
 impl World {

@@ -7,16 +7,28 @@ pub(super) struct Asking<'d, D> {
     draws: &'d mut D,
     attempt: u16,
     n: u16,
+    /// Some choice was enumerated as if it did not depend on an earlier one, which it does.
+    approximate: bool,
 }
 
 impl<'d, D: Draws> Asking<'d, D> {
     pub(super) fn new(draws: &'d mut D, attempt: u16) -> Self {
-        Asking { draws, attempt, n: 0 }
+        Asking { draws, attempt, n: 0, approximate: false }
     }
 
     /// Whether outcomes are enumerated rather than drawn.
     pub(super) fn enumerates(&self) -> bool {
         self.draws.enumerates()
+    }
+
+    /// Notes that a choice was not exact.
+    pub(super) fn approximate(&mut self) {
+        self.approximate = true;
+    }
+
+    /// Whether every choice so far was exact.
+    pub(super) fn is_exact(&self) -> bool {
+        !self.approximate
     }
 
     fn purpose(&mut self) -> Purpose {

@@ -2,15 +2,16 @@
 //! (semantics: envoy-upstream 0.2, 2–4).
 //!
 //! Balancers remember: one ever-growing index per source of hosts, and earliest-deadline-first schedules that are
-//! rebuilt at every publication. When draws enumerate, memory is replaced by the stationary distribution, except for
-//! plain rotations: their unknown start is chosen bit by bit and the rotation goes on from there.
+//! rebuilt at every publication. When draws enumerate, their unknown starts are chosen bit by bit: a pick has its
+//! stationary share, and those that follow are what its rotation or schedule makes of it.
 
 use std::sync::Arc;
 
 use super::asking::Asking;
 use super::edf::Edf;
-use super::hash_table::{HashTable, hash_table};
+use super::hash_table::{HashTable, HashTables, hash_table};
 use super::loads;
+use super::open_schedule::{OpenPhase, OpenSchedule};
 use super::scene::{Scene, Source};
 use super::shares::{gcd, least_shares, random_shares};
 use super::slow_start;
@@ -32,6 +33,9 @@ enum Seed {
 #[derive(Debug, Clone)]
 pub(super) struct Balancer {
     seed: Seed,
+    /// What is known of the pre-picks of host schedules, all of which begin with the seed.
+    phase: OpenPhase,
+    pub(super) tables: Arc<HashTables>,
     /// Publications so far; locality schedules get a new phase with each.
     publications: u64,
     /// Newest start of slow start seen.
@@ -47,7 +51,9 @@ pub(super) struct Sources {
     pub(super) localities: Vec<Rotation>,
     /// Localities that take part, with their weights in effect; empty = no locality weighting.
     pub(super) weighted: Vec<(usize, f64)>,
-    locality_schedule: Option<Edf>,
+    locality_schedule: Option<Schedule>,
+    /// What is known of the pre-picks of the locality schedule: drawn anew with each.
+    locality_phase: OpenPhase,
     table: Option<Arc<HashTable>>,
 }
 
@@ -59,7 +65,36 @@ pub(super) struct Rotation {
     /// Hosts differ in weight or may be in slow start.
     pub(super) weighted: bool,
     /// The schedule of a weighted source.
-    schedule: Option<Edf>,
+    schedule: Option<Schedule>,
+}
+
+/// A schedule in a known state, or one whose phase is open.
+#[derive(Debug, Clone)]
+enum Schedule {
+    Known(Edf),
+    Open(OpenSchedule),
+}
+
+impl Schedule {
+    fn new(weights: Vec<f64>, seed: Option<u64>) -> Schedule {
+        match seed {
+            Some(seed) => Schedule::Known(Edf::with_picks(&weights, seed)),
+            None => Schedule::Open(OpenSchedule::new(weights)),
+        }
+    }
+
+    /// The next entry; `weight` is its weight for the next turn.
+    fn pick<D: Draws>(
+        &mut self,
+        phase: &mut OpenPhase,
+        weight: impl Fn(u32) -> f64,
+        draws: &mut Asking<'_, D>,
+    ) -> Option<u32> {
+        match self {
+            Schedule::Known(edf) => edf.pick(weight),
+            Schedule::Open(open) => Some(open.pick(phase, weight, draws)),
+        }
+    }
 }
 
 impl Balancer {
@@ -67,6 +102,8 @@ impl Balancer {
     pub(super) fn new(seed: Option<u64>, now_ns: Nanos) -> Balancer {
         Balancer {
             seed: seed.map_or(Seed::Residue { residue: 0, modulus: 1 }, Seed::Known),
+            phase: OpenPhase::default(),
+            tables: Arc::default(),
             publications: 0,
             latest_start_ns: now_ns,
             priorities: Vec::new(),
@@ -111,16 +148,14 @@ impl Balancer {
         ask: u32,
         draws: &mut Asking<'_, D>,
     ) -> Option<HostId> {
-        let hashing = scene.is_hashing();
-        let (priority, h) = choose_priority(scene, hashing, draws);
-        if hashing {
-            let table = self.table(scene, priority)?;
-            let index = match h {
-                Some(h) => table.table.lookup(h, ask)?,
-                None => draws.share(&table.table.shares(table.hosts.len())) as u32,
-            };
+        if scene.is_hashing() {
+            // Without a hash of its own a pick is given a random one, or enumerated as a whole: `distribution.rs`.
+            let h = scene.hash?;
+            let table = self.table(scene, loads::choose(scene.percent(), h))?;
+            let index = table.table.lookup(h, ask)?;
             return table.hosts.get(index as usize).copied();
         }
+        let (priority, h) = choose_priority(scene, draws);
         let source = self.source(scene, priority, draws)?;
         let candidates = scene.hosts_of(priority, source);
         if candidates.is_empty() {
@@ -129,15 +164,25 @@ impl Balancer {
         if scene.cluster.lb == LbPolicy::Random {
             return pick_random(scene, priority, candidates, h, draws);
         }
-        let seed = &mut self.seed;
+        let (seed, phase) = (&mut self.seed, &mut self.phase);
         let rotation = self.priorities.get_mut(priority)?.rotation(source)?;
         if rotation.weighted {
-            return rotation.pick_weighted(scene, candidates, draws);
+            return rotation.pick_weighted(scene, candidates, phase, draws);
         }
         match scene.cluster.lb {
             LbPolicy::LeastRequest(choices, _) => pick_least(scene, candidates, choices, draws),
             _ => rotation.pick_next(candidates, seed, draws),
         }
+    }
+
+    /// A hash that leads to the host at the first ask, if any does.
+    pub(super) fn hash_towards(&mut self, scene: &Scene<'_>, host: HostId) -> Option<u64> {
+        let percent = scene.percent();
+        (0..percent.len()).find_map(|priority| {
+            let table = self.table(scene, priority)?;
+            let index = table.hosts.iter().position(|id| *id == host)? as u32;
+            table.table.hashes_of(index).find(|h| loads::choose(percent, *h) == priority)
+        })
     }
 
     /// Which hosts of the priority are used (Envoy: ZoneAwareLoadBalancerBase::hostSourceToUse).
@@ -155,19 +200,15 @@ impl Balancer {
         if weighted.is_empty() {
             return Some(Source::Healthy);
         }
-        let index = match &mut sources.locality_schedule {
-            Some(schedule) if !draws.enumerates() => {
-                schedule.pick(|i| weighted.get(i as usize).map_or(1.0, |(_, w)| *w))? as usize
-            }
-            _ => draws.share(&weighted.iter().map(|(_, w)| *w).collect::<Vec<_>>()),
-        };
-        weighted.get(index).map(|(locality, _)| Source::Locality(*locality))
+        let weight = |i: u32| weighted.get(i as usize).map_or(1.0, |(_, w)| *w);
+        let index = sources.locality_schedule.as_mut()?.pick(&mut sources.locality_phase, weight, draws)?;
+        weighted.get(index as usize).map(|(locality, _)| Source::Locality(*locality))
     }
 
     fn table(&mut self, scene: &Scene<'_>, priority: usize) -> Option<Arc<HashTable>> {
         let slot = &mut self.priorities.get_mut(priority)?.table;
         if slot.is_none() {
-            *slot = Some(Arc::new(hash_table(scene, priority)));
+            *slot = Some(Arc::new(hash_table(&self.tables, scene, priority)));
         }
         slot.clone()
     }
@@ -192,9 +233,10 @@ impl Sources {
         let factor = scene.cluster.overprovisioning_factor;
         let effective = view.localities.iter().map(|l| l.effective_weight(factor));
         self.weighted.extend(effective.enumerate().filter(|(_, w)| *w > 0.0));
-        if let (false, Seed::Known(seed)) = (self.weighted.is_empty(), seed) {
+        self.locality_phase = OpenPhase::default();
+        if !self.weighted.is_empty() {
             let weights: Vec<f64> = self.weighted.iter().map(|(_, w)| *w).collect();
-            self.locality_schedule = Some(Edf::with_picks(&weights, mix(seed, phase)));
+            self.locality_schedule = Some(Schedule::new(weights, seed.known().map(|seed| mix(seed, phase))));
         }
     }
 }
@@ -205,11 +247,9 @@ impl Rotation {
         self.weighted = hosts.len() > 1
             && matches!(scene.cluster.lb, LbPolicy::RoundRobin(_) | LbPolicy::LeastRequest(..))
             && (warming || !equal_weights(scene, hosts));
-        if self.weighted
-            && let Seed::Known(seed) = seed
-        {
+        if self.weighted {
             let weights: Vec<f64> = hosts.iter().map(|id| scene.weight(*id)).collect();
-            self.schedule = Some(Edf::with_picks(&weights, seed));
+            self.schedule = Some(Schedule::new(weights, seed.known()));
         }
     }
 
@@ -231,25 +271,27 @@ impl Rotation {
         &mut self,
         scene: &Scene<'_>,
         hosts: &[HostId],
+        phase: &mut OpenPhase,
         draws: &mut Asking<'_, D>,
     ) -> Option<HostId> {
         let weight = |i: u32| hosts.get(i as usize).map_or(1.0, |id| scene.weight(*id));
-        let index = match &mut self.schedule {
-            Some(schedule) if !draws.enumerates() => schedule.pick(weight)? as usize,
-            _ => {
-                let weights: Vec<f64> = hosts.iter().map(|id| scene.weight(*id)).collect();
-                draws.share(&weights)
-            }
-        };
-        hosts.get(index).copied()
+        let index = self.schedule.as_mut()?.pick(phase, weight, draws)?;
+        hosts.get(index as usize).copied()
     }
 }
 
 impl Seed {
+    /// The number, if it was drawn.
+    fn known(self) -> Option<u64> {
+        match self {
+            Seed::Known(seed) => Some(seed),
+            Seed::Residue { .. } => None,
+        }
+    }
+
     /// A number equal to the seed modulo `n`. An open seed is refined by choosing only what is not known yet.
     fn residue<D: Draws>(&mut self, n: u64, draws: &mut Asking<'_, D>) -> u64 {
         match *self {
-            Seed::Known(_) if draws.enumerates() => draws.uniform(n as usize) as u64,
             Seed::Known(seed) => seed,
             Seed::Residue { residue, modulus } => {
                 let refinement = n / gcd(modulus, n);
@@ -261,16 +303,9 @@ impl Seed {
     }
 }
 
-/// The priority, and the random number if one was drawn for it (semantics: envoy-upstream 0.2, 4.1, 4.2).
-fn choose_priority<D: Draws>(
-    scene: &Scene<'_>,
-    hashing: bool,
-    draws: &mut Asking<'_, D>,
-) -> (usize, Option<u64>) {
+/// The priority, and the random number if one was drawn for it (semantics: envoy-upstream 0.2, 4.1).
+fn choose_priority<D: Draws>(scene: &Scene<'_>, draws: &mut Asking<'_, D>) -> (usize, Option<u64>) {
     let percent = scene.percent();
-    if let (true, Some(h)) = (hashing, scene.hash) {
-        return (loads::choose(percent, h), Some(h));
-    }
     let sole = if scene.percent.is_none() { scene.view.sole } else { None };
     if draws.enumerates() {
         return (
@@ -279,7 +314,7 @@ fn choose_priority<D: Draws>(
         );
     }
     match sole {
-        Some(priority) if !hashing && scene.cluster.lb != LbPolicy::Random => (priority, None),
+        Some(priority) if scene.cluster.lb != LbPolicy::Random => (priority, None),
         _ => {
             let h = draws.raw();
             (loads::choose(percent, h), Some(h))

@@ -54,6 +54,11 @@ impl Detector {
         (self.late_ns, self.late_seed) = (most_ns, seed);
     }
 
+    /// How late a tick may be.
+    pub(super) fn late_ns(&self) -> Nanos {
+        self.late_ns
+    }
+
     fn due_ns(&self) -> Nanos {
         let late = mix(self.late_seed ^ LATE_SALT, self.next_tick_ns) % (self.late_ns + 1);
         self.next_tick_ns + late

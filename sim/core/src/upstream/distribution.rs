@@ -1,13 +1,45 @@
 //! The exact distribution of a first pick on an undisturbed balancer.
 
-use super::balance::Balancer;
+use super::balance::{Balancer, Sources};
 use super::hash_table::hash_table;
+use super::keyless;
 use super::loads;
 use super::scene::{Scene, Source};
 use super::shares::shares;
 use crate::ids::HostId;
+use crate::ir::LbPolicy;
 
 impl Balancer {
+    /// The distribution of a pick that asks up to `extra` more times while the answer is one of `tried`, for balancers
+    /// that remember nothing from pick to pick. `None` for those with a memory, and for hashes that are given.
+    pub(super) fn distribution_of_asks(
+        &self,
+        scene: &Scene<'_>,
+        tried: &[HostId],
+        extra: u32,
+    ) -> Option<Vec<(HostId, f64)>> {
+        if scene.is_hashing() {
+            let keyless = || keyless::distribution(&self.tables, scene, tried, extra);
+            return scene.hash.is_none().then(keyless);
+        }
+        let draws_anew = |p: &Sources| match scene.cluster.lb {
+            LbPolicy::Random => p.weighted.is_empty(),
+            LbPolicy::LeastRequest(..) => p.weighted.is_empty() && !p.all.weighted && !p.healthy.weighted,
+            _ => false,
+        };
+        if !self.priorities.iter().all(draws_anew) {
+            return None;
+        }
+        // Every ask draws from the same shares, whatever was drawn before.
+        let one = self.distribution(scene);
+        let refused = |id: &HostId| tried.contains(id);
+        let again: f64 = one.iter().filter(|(id, _)| refused(id)).map(|(_, p)| p).sum();
+        let last = libm::pow(again, f64::from(extra));
+        let asks: f64 = (0..=extra).map(|k| libm::pow(again, f64::from(k))).sum();
+        let part = |(id, p): (HostId, f64)| (id, p * if refused(&id) { last } else { asks });
+        Some(one.into_iter().map(part).collect())
+    }
+
     /// The stationary distribution of one ask.
     pub(super) fn distribution(&self, scene: &Scene<'_>) -> Vec<(HostId, f64)> {
         let mut result: Vec<(HostId, f64)> = Vec::new();
@@ -27,7 +59,7 @@ impl Balancer {
 
     fn distribution_within(&self, scene: &Scene<'_>, priority: usize, hashing: bool) -> Vec<(HostId, f64)> {
         if hashing {
-            let table = hash_table(scene, priority);
+            let table = hash_table(&self.tables, scene, priority);
             return match scene.hash {
                 Some(h) => {
                     let found = table.table.lookup(h, 0).and_then(|i| table.hosts.get(i as usize));

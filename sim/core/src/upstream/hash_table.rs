@@ -1,5 +1,8 @@
 //! The consistent-hash table of one priority: which hosts are in it, with which keys and weights
-//! (semantics: envoy-upstream 4.2). Its arithmetic: `table.rs`.
+//! (semantics: envoy-upstream 4.2). Its arithmetic: `table.rs`. Tables that were made once are kept.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::scene::Scene;
 use super::table::Table;
@@ -10,11 +13,46 @@ use crate::ir::LbPolicy;
 #[derive(Debug, Clone)]
 pub(super) struct HashTable {
     pub(super) hosts: Vec<HostId>,
-    pub(super) table: Table,
+    pub(super) table: Arc<Table>,
+}
+
+/// Tables made so far. A table is a pure function of hosts, weights and size, costs a million steps, and is the same
+/// for every proxy and every branch of an enumeration: states of one mesh share one of these.
+#[derive(Debug, Default)]
+pub struct HashTables(Mutex<BTreeMap<Key, Arc<Table>>>);
+
+/// Policy (0 ring, 1 Maglev), sizes, hosts with the bits of their weights.
+type Key = (u8, u64, u64, Vec<(String, u64)>);
+
+/// Tables kept at once: a cluster whose hosts come and go has one per set of healthy hosts.
+const MOST_TABLES: usize = 64;
+
+impl HashTables {
+    fn get(&self, lb: &LbPolicy, keys: &[(String, f64)]) -> Arc<Table> {
+        let (kind, low, high) = match *lb {
+            LbPolicy::Maglev { table_size } => (1, table_size, 0),
+            LbPolicy::RingHash { minimum_ring_size, maximum_ring_size } => {
+                (0, minimum_ring_size, maximum_ring_size)
+            }
+            _ => return Arc::new(Table::Ring(Vec::new())),
+        };
+        let key: Key = (kind, low, high, keys.iter().map(|(k, w)| (k.clone(), w.to_bits())).collect());
+        // A panic while the map was locked left it whole: entries are added in one step.
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(table) = made.get(&key) {
+            return Arc::clone(table);
+        }
+        let table = Arc::new(if kind == 1 { Table::maglev(keys, low) } else { Table::ring(keys, low, high) });
+        if made.len() >= MOST_TABLES {
+            made.pop_first();
+        }
+        made.insert(key, Arc::clone(&table));
+        table
+    }
 }
 
 /// semantics: envoy-upstream 4.2. Envoy: ThreadAwareLoadBalancerBase, normalizeWeights.
-pub(super) fn hash_table(scene: &Scene<'_>, priority: usize) -> HashTable {
+pub(super) fn hash_table(tables: &HashTables, scene: &Scene<'_>, priority: usize) -> HashTable {
     let mut hosts: Vec<HostId> = Vec::new();
     let mut weights: Vec<f64> = Vec::new();
     let mut add = |ids: &[HostId], part: f64| {
@@ -43,12 +81,6 @@ pub(super) fn hash_table(scene: &Scene<'_>, priority: usize) -> HashTable {
         .zip(weights)
         .map(|(id, weight)| (scene.host(*id).map(|h| h.address.text()).unwrap_or_default(), weight))
         .collect();
-    let table = match scene.cluster.lb {
-        LbPolicy::Maglev { table_size } => Table::maglev(&keys, table_size),
-        LbPolicy::RingHash { minimum_ring_size, maximum_ring_size } => {
-            Table::ring(&keys, minimum_ring_size, maximum_ring_size)
-        }
-        _ => Table::Ring(Vec::new()),
-    };
+    let table = tables.get(&scene.cluster.lb, &keys);
     HashTable { hosts, table }
 }

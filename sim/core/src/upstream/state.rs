@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use super::asking::Asking;
 use super::balance::{Balancer, mix};
 use super::breaker::Breakers;
 use super::detector::Detector;
+use super::hash_table::HashTables;
 use super::host::{Host, HostAddress, configured_hosts};
 use super::merge_window::{MergeWindow, Publication};
 use super::outlier::OutlierEvent;
@@ -57,6 +59,7 @@ pub struct ClusterState {
     pub(super) order_seed: u64,
     view: View,
     balancer: Balancer,
+    approximate: bool,
     merge: MergeWindow,
     /// Next sweep of ORIGINAL_DST hosts.
     sweep_ns: Option<Nanos>,
@@ -85,6 +88,7 @@ impl ClusterState {
             order_seed: seed.unwrap_or(0),
             view: View::default(),
             balancer: Balancer::new(seed, now_ns),
+            approximate: false,
             merge: MergeWindow::default(),
             sweep_ns: None,
         };
@@ -172,6 +176,11 @@ impl ClusterState {
             id.0 += offset;
         }
         self.breakers.overflows = old.breakers.overflows;
+        self.balancer.tables = old.balancer.tables;
+        self.approximate = old.approximate;
+        if let (Some(detector), Some(old)) = (&mut self.detector, &old.detector) {
+            detector.jitter(old.late_ns(), self.order_seed);
+        }
         self.publish(cluster, now_ns);
     }
 
@@ -216,14 +225,47 @@ impl ClusterState {
         // Envoy: ZoneAwareLoadBalancerBase::chooseHost asks again while the predicate rejects, then takes the last.
         let extra = retry.map_or(0, |policy| policy.host_selection_max_attempts);
         let avoid = retry.is_some_and(|policy| policy.previous_hosts);
+        let refused = if avoid { context.tried } else { &[] };
+        if asking.enumerates()
+            && let Some(hosts) = self.balancer.distribution_of_asks(&scene, refused, extra)
+        {
+            let shares: Vec<f64> = hosts.iter().map(|(_, p)| *p).collect();
+            let chosen = if hosts.is_empty() { 0 } else { asking.share(&shares) };
+            return hosts.get(chosen).map(|(id, _)| *id);
+        }
         let mut last = None;
         for ask in 0..=extra {
-            last = Some(self.balancer.pick(&scene, ask, &mut asking)?);
-            if !(avoid && last.is_some_and(|id| context.tried.contains(&id))) {
+            last = self.balancer.pick(&scene, ask, &mut asking);
+            if last.is_none() {
+                break;
+            }
+            if !last.is_some_and(|id| refused.contains(&id)) {
                 break;
             }
         }
+        self.approximate |= !asking.is_exact();
         last
+    }
+
+    /// Whether an enumeration took a pick for independent of an earlier one though it is not: weights without a common
+    /// measure that is coarse enough to enumerate the phases of their schedule.
+    #[must_use]
+    pub fn is_approximate(&self) -> bool {
+        self.approximate
+    }
+
+    /// A hash that leads to this host at the first ask: what an enumeration takes for the hash of a request whose
+    /// first pick it chose (a cookie made up for the connection). `None` for hosts that no hash leads to.
+    #[must_use]
+    pub fn hash_towards(&mut self, cluster: &Cluster, host: HostId, now_ns: Nanos) -> Option<u64> {
+        let scene =
+            Scene { cluster, view: &self.view, hosts: &self.hosts, percent: None, hash: None, now_ns };
+        self.balancer.hash_towards(&scene, host)
+    }
+
+    /// Takes hash tables from here, and leaves new ones, instead of making its own.
+    pub fn share_tables(&mut self, tables: &Arc<HashTables>) {
+        self.balancer.tables = Arc::clone(tables);
     }
 
     /// Envoy: OriginalDstCluster::LoadBalancer::chooseHost; health is not looked at.

@@ -4,7 +4,7 @@
 use xxhash_rust::xxh64::xxh64;
 
 /// A lookup table over the hosts `0..n` of some vector.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Table {
     /// Sorted hashes and the host of each.
     Ring(Vec<(u64, u32)>),
@@ -107,6 +107,65 @@ impl Table {
         }
     }
 
+    /// Hashes that lead to a host at the first ask: at least one of every residue modulo 100, if it has any entry
+    /// wide enough.
+    pub(super) fn hashes_of(&self, host: u32) -> Box<dyn Iterator<Item = u64> + '_> {
+        match self {
+            Table::Ring(ring) => Box::new(
+                ring.iter().enumerate().filter(move |(_, (_, of))| *of == host).flat_map(|(i, (hash, _))| {
+                    let previous = if i == 0 { None } else { ring.get(i - 1).map(|(h, _)| *h) };
+                    let width = previous.map_or(*hash, |p| hash - p);
+                    (0..width.min(100)).map(move |back| hash - back)
+                }),
+            ),
+            Table::Maglev(slots) => {
+                let size = slots.len() as u64;
+                let at = slots.iter().position(|of| *of == host).map(|at| at as u64);
+                Box::new(at.into_iter().flat_map(move |at| (0..100).map(move |k| at + k * size)))
+            }
+        }
+    }
+
+    /// Hashes that lead to different sequences of hosts, with their weights. `low` are the weights of the eight
+    /// patterns of the lowest bits.
+    pub(super) fn candidates(&self, low: &[f64; 8]) -> Vec<Candidate> {
+        match self {
+            Table::Ring(ring) => (0..ring.len() as u64)
+                .zip(arcs(ring))
+                .map(|(at, weight)| Candidate { at, low: 0, weight })
+                .collect(),
+            // The size is odd, so residue and lowest bits are independent.
+            Table::Maglev(slots) => (0..slots.len() as u64)
+                .flat_map(|at| {
+                    (0..8).zip(low).map(move |(low, weight)| Candidate { at, low, weight: *weight })
+                })
+                .filter(|c| c.weight > 0.0)
+                .collect(),
+        }
+    }
+
+    /// As [`Self::lookup`] for the hashes of a candidate; `None` where its lowest bits are too few to tell.
+    pub(super) fn lookup_candidate(&self, candidate: &Candidate, attempt: u32) -> Option<u32> {
+        match self {
+            Table::Ring(ring) => {
+                let at = (candidate.at + u64::from(attempt)) % ring.len().max(1) as u64;
+                ring.get(at as usize).map(|(_, host)| *host)
+            }
+            Table::Maglev(slots) if attempt == 0 => slots.get(candidate.at as usize).copied(),
+            Table::Maglev(slots) => {
+                // hash ^ (2^64 - attempt) = (2^64 - 1) - (hash ^ (attempt - 1)), and the latter changes low bits only.
+                let bits = u64::from(attempt - 1);
+                if bits >= 8 {
+                    return None;
+                }
+                let size = slots.len() as u64;
+                let flipped = (candidate.at + size * 8 + (candidate.low ^ bits) - candidate.low) % size;
+                let at = (u64::MAX % size + size - flipped) % size;
+                slots.get(at as usize).copied()
+            }
+        }
+    }
+
     /// The part of the hash space that each of `n` hosts owns.
     pub(super) fn shares(&self, n: usize) -> Vec<f64> {
         let mut shares = vec![0.0; n];
@@ -117,13 +176,8 @@ impl Table {
         };
         match self {
             Table::Ring(ring) => {
-                // An entry owns the hashes after its predecessor up to its own; the first one also the wrap.
-                let mut previous = ring.last().map_or(0, |(h, _)| *h);
-                for (hash, host) in ring {
-                    let arc = hash.wrapping_sub(previous);
-                    let whole = arc == 0 && ring.len() == 1;
-                    add(*host, if whole { 1.0 } else { arc as f64 / 18_446_744_073_709_551_616.0 });
-                    previous = *hash;
+                for ((_, host), arc) in ring.iter().zip(arcs(ring)) {
+                    add(*host, arc);
                 }
             }
             Table::Maglev(slots) => {
@@ -134,6 +188,28 @@ impl Table {
         }
         shares
     }
+}
+
+/// The part of the hash space that each entry of a ring owns: the hashes after its predecessor up to its own; the
+/// first one also the wrap.
+fn arcs(ring: &[(u64, u32)]) -> impl Iterator<Item = f64> + '_ {
+    let mut previous = ring.last().map_or(0, |(h, _)| *h);
+    ring.iter().map(move |(hash, _)| {
+        let arc = hash.wrapping_sub(previous);
+        previous = *hash;
+        if arc == 0 && ring.len() == 1 { 1.0 } else { arc as f64 / 18_446_744_073_709_551_616.0 }
+    })
+}
+
+/// Hashes that lead to the same hosts at every ask.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Candidate {
+    /// Ring: the entry found first. Maglev: the hash modulo the table's size.
+    at: u64,
+    /// Maglev: the three lowest bits.
+    low: u64,
+    /// Their part of all hashes, in some unit.
+    pub(super) weight: f64,
 }
 
 struct MaglevEntry<'a> {

@@ -192,6 +192,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                 attempt: Attempt::None,
                 attempts: 0,
                 tried: Vec::new(),
+                open_hash: None,
                 host: None,
                 retry: None,
                 request_started: false,

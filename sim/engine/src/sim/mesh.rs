@@ -339,10 +339,11 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                 }
             }
         }
-        let (state, snapshot, id) = state.unwrap_or_else(|| {
+        let (mut state, snapshot, id) = state.unwrap_or_else(|| {
             let fresh = ClusterState::new(cluster_of(snapshot, id), self.queue.now(), &resolve, &mut draws);
             (fresh, Arc::clone(snapshot), id)
         });
+        state.share_tables(&self.world.hash_tables);
         let run = ClusterRun {
             proxy,
             name: name.clone(),

@@ -106,9 +106,10 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let Some(stream) = self.streams.get_mut(id) else { return };
         let Some(ix) = stream.cluster else { return };
         let attempt = stream.route.attempts + 1;
-        // A cookie made up from the client's port: which host it leads to is as random as the port.
-        let enumerates = self.chance.enumerates();
-        let hash = plan_of(stream).filter(|p| p.set_cookie.is_none() || !enumerates).and_then(|p| p.hash);
+        // A cookie made up from the client's port: which host it leads to first is as random as the port, and the same
+        // for every attempt.
+        let made_up = self.chance.enumerates() && plan_of(stream).is_some_and(|p| p.set_cookie.is_some());
+        let hash = if made_up { stream.route.open_hash } else { plan_of(stream).and_then(|p| p.hash) };
         let tried = std::mem::take(&mut stream.route.tried);
         let context = PickContext {
             hash,
@@ -120,11 +121,20 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let Some(run) = self.clusters.get_mut(ix as usize) else { return };
         let (snapshot, cluster) = run.config();
         let mut draws = At { key: stream.line.key_at(stream.side.side), chance: &mut self.chance };
-        let host = run.state.pick(cluster_of(&snapshot, cluster), &context, now, &mut draws);
+        let cluster = cluster_of(&snapshot, cluster);
+        let host = run.state.pick(cluster, &context, now, &mut draws);
+        let open_hash = host
+            .filter(|_| made_up && hash.is_none())
+            .and_then(|host| run.state.hash_towards(cluster, host, now));
+        let approximate = run.state.is_approximate();
         self.arm_cluster(ix);
         if let Some(stream) = self.streams.get_mut(id) {
             stream.route.tried = tried;
             stream.route.attempts = attempt;
+            stream.route.open_hash = stream.route.open_hash.or(open_hash);
+        }
+        if approximate {
+            self.taint_schedule(id, cluster.origin);
         }
         let Some(host) = host else {
             let reply = LocalReply::new(
@@ -230,6 +240,14 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         self.tally.attempt(ix, host);
         let pool = self.pool_for(ix, host, protocol, istio_alpn, &ticket.head);
         self.pool_request(pool, ticket);
+    }
+
+    /// Picks that follow one another in a schedule which is too long to be enumerated.
+    fn taint_schedule(&mut self, id: StreamId, origin: OriginId) {
+        let Some(stream) = self.streams.get(id) else { return };
+        let (root, proxy) = (stream.line.root, stream.side.proxy);
+        let what = "which host a retry picks under weights without a small common measure".into();
+        self.taint(root, Some(proxy), &Taint { what, origin });
     }
 
     /// Ways to reach a host that are not modelled.

@@ -358,6 +358,8 @@ pub(crate) struct RouterState {
     pub(crate) attempt: Attempt,
     pub(crate) attempts: u32,
     pub(crate) tried: Vec<HostId>,
+    /// Stands for the hash of a made-up cookie in an enumeration, once the first pick is known.
+    pub(crate) open_hash: Option<u64>,
     pub(crate) host: Option<HostId>,
     pub(crate) retry: Option<RetryState>,
     pub(crate) request_started: bool,

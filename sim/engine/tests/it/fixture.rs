@@ -316,6 +316,7 @@ pub(crate) fn world(shape: &Shape) -> World {
         vips: Vips { targets: [((VIP, 80), endpoints)].into(), addresses: [VIP].into() },
         internet: Internet::default(),
         sets_acted_on_headers: false,
+        hash_tables: Arc::default(),
     }
 }
 

@@ -4,6 +4,7 @@ mod admission;
 mod balancing;
 mod changes;
 mod ejections;
+mod exact;
 mod recorded;
 mod retries;
 
