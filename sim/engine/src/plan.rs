@@ -103,8 +103,10 @@ pub enum Law {
 /// How the application of some pods behaves.
 #[derive(Debug, Clone)]
 pub struct Behavior {
-    /// The pods.
+    /// The pods of the first world.
     pub pods: Vec<PodId>,
+    /// Pods of later worlds, `ns/workload#ordinal`.
+    pub later: Vec<Str>,
     /// Time to serve a request.
     pub service_time: Law,
     /// Requests served at once per pod; `None` = unlimited.
@@ -128,6 +130,7 @@ impl Default for Behavior {
     fn default() -> Self {
         Behavior {
             pods: Vec::new(),
+            later: Vec::new(),
             service_time: Law::Constant(1_000_000),
             concurrency: None,
             queue: None,

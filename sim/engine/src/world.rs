@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 
 use ipnet::IpNet;
 use mesh_core::Str;
-use mesh_core::ids::Taint;
+use mesh_core::ids::{Nanos, Taint};
 use mesh_core::ir::Snapshot;
 use mesh_core::tls::Certificate;
 use mesh_core::upstream::HashTables;
@@ -154,6 +154,8 @@ pub struct Pod {
     pub locality: Str,
     /// Node name.
     pub node: Str,
+    /// How long it goes on once it left the world, ns.
+    pub grace_ns: Nanos,
     /// What of the pod itself is not modelled (it cannot start, or something other than a sidecar takes its traffic):
     /// whatever it sends or receives is unknown.
     pub taint: Option<Taint>,

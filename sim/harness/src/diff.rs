@@ -134,8 +134,9 @@ fn of_scenario(document: &ScenarioDocument, base: &LoadedMesh, head: &LoadedMesh
                 url.unwrap_or_default(),
                 client.reference()
             );
-            let behaved =
-                |mesh: &LoadedMesh| behaviors(&document.spec.behaviors, &mesh.directory, &mut Vec::new());
+            let behaved = |mesh: &LoadedMesh| {
+                behaviors(&document.spec.behaviors, &mesh.directory, &mesh.later, &mut Vec::new())
+            };
             all.push(Question {
                 class: Class { key, client, request },
                 base: behaved(base),

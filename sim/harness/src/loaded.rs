@@ -3,7 +3,7 @@
 mod given;
 mod places;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -73,6 +73,8 @@ pub struct LoadedMesh {
     pub world: Arc<World>,
     /// Its pods by reference.
     pub directory: Directory,
+    /// Pods that other versions of the mesh have; see [`LoadedMesh::expect`].
+    pub later: Directory,
     /// The pods of `from: {pod: …}`.
     pub clients: Vec<(PodClient, PodId)>,
     /// Everything that was found on the way.
@@ -130,6 +132,7 @@ impl LoadedMesh {
             options,
             namespace: namespace.to_owned(),
             directory: world::directory(&mesh),
+            later: Directory::default(),
             world: Arc::new(world),
             lowering,
             clients,
@@ -167,10 +170,35 @@ impl LoadedMesh {
             namespace: self.namespace.clone(),
             world: Arc::new(world_of(&lowering)),
             directory: world::directory(&lowering.mesh),
+            later: self.later.clone(),
             clients: clients_of(&lowering.mesh, &clients),
             lowering,
             diagnostics,
         }
+    }
+
+    /// Makes room for the pods of other versions of the mesh: they can be named, and every pod has its address for as
+    /// long as it is there, whoever else comes or goes.
+    pub fn expect(&mut self, versions: &[Vec<RawObject>]) {
+        let own = pod_names(&self.lowering);
+        let mut all = own.clone();
+        let mut later = BTreeMap::new();
+        for objects in versions {
+            let (lowering, ..) = self.version(objects);
+            all.extend(pod_names(&lowering));
+            let pods = world::directory(&lowering.mesh).pods.into_iter();
+            let new = pods.filter(|pod| !own.contains(&(pod.namespace.clone(), pod.name.clone())));
+            later.extend(new.map(|pod| (pod.reference.clone(), pod)));
+        }
+        self.options.other_pods = all;
+        if !later.is_empty() {
+            let diagnostics = std::mem::take(&mut self.diagnostics);
+            *self = LoadedMesh { diagnostics, ..self.with_objects(self.objects.clone()) };
+            // A client pod that a test defines is in every version.
+            later
+                .retain(|reference, _| self.directory.pods.iter().all(|known| known.reference != *reference));
+        }
+        self.later = Directory { pods: later.into_values().collect(), gateway_ports: Vec::new() };
     }
 
     /// Another version of the same mesh: other objects, same options and clients.
@@ -194,6 +222,7 @@ impl LoadedMesh {
             options: self.options.clone(),
             namespace: self.namespace.clone(),
             directory: world::directory(&lowering.mesh),
+            later: self.later.clone(),
             clients: self.clients.iter().map(|(client, _)| client.clone()).zip(made).collect(),
             world: Arc::new(world),
             lowering,
@@ -234,6 +263,7 @@ fn options(input: &MeshInput) -> MeshOptions {
         config: input.words.config.iter().cloned().collect(),
         injection: input.words.injection != Some(InjectionDefault::Disabled),
         pod_addresses,
+        other_pods: BTreeSet::new(),
         service_addresses: input.words.addresses.services.iter().map(text).collect(),
         outside: Outside {
             authorizers: input.words.authorizers.clone(),
@@ -241,6 +271,12 @@ fn options(input: &MeshInput) -> MeshOptions {
         },
         clients: input.clients.iter().map(client_pod).collect(),
     }
+}
+
+/// Namespaces and names of the pods that manifests define.
+fn pod_names(lowering: &Lowering) -> BTreeSet<(String, String)> {
+    let pods = lowering.mesh.pods.iter().filter(|pod| !pod.is_client());
+    pods.map(|pod| (pod.namespace.clone(), pod.name.clone())).collect()
 }
 
 fn written(ip: IpAddr) -> Spanned<String> {

@@ -111,7 +111,9 @@ fn prepare_with(
         );
         return Err(Box::new((mesh.sources, out)));
     };
-    let behaviors = behaviors(&spec.behaviors, &mesh.directory, &mut out);
+    let stages = timeline::stages(&spec.timeline, &mut mesh, document.heading.base(), &mut out);
+    mesh.expect(&stages.iter().flatten().cloned().collect::<Vec<_>>());
+    let behaviors = behaviors(&spec.behaviors, &mesh.directory, &mesh.later, &mut out);
     let made: Vec<Option<Traffic>> = spec
         .traffic
         .iter()
@@ -125,7 +127,7 @@ fn prepare_with(
         world.internet.connect = internet.connect;
         mesh.world = Arc::new(world);
     }
-    let changes = timeline::changes(&spec.timeline, &mut mesh, document.heading.base(), &mut out);
+    let changes = timeline::changes(&spec.timeline, &stages, &mesh, &mut out);
     if out.iter().any(|d| d.severity == Severity::Error) {
         return Err(Box::new((mesh.sources, out)));
     }

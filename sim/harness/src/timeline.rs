@@ -21,22 +21,35 @@ use crate::loaded::LoadedMesh;
 use crate::plan::behavior::{connect, law, order, replies};
 use crate::plan::no_such_workload;
 
-/// The changes of a scenario in order of time. Manifests are relative to `base`.
-pub fn changes(
+/// The objects after each step in order of time; `None` for a step that leaves them alone. Manifests are relative to
+/// `base`; `mesh` gets the files that are applied.
+pub(crate) fn stages(
     words: &TimelineWords,
     mesh: &mut LoadedMesh,
     base: &Path,
     out: &mut Vec<Diagnostic>,
-) -> Vec<(Nanos, Change)> {
-    let mut steps: Vec<&StepWords> = words.steps.iter().collect();
-    steps.sort_by_key(|step| step.at.0);
+) -> Vec<Option<Vec<RawObject>>> {
     let mut objects = mesh.objects.clone();
+    let mut all = Vec::new();
+    for step in in_order(words) {
+        all.push(advance(step, mesh, &mut objects, base, out).then(|| objects.clone()));
+    }
+    all
+}
+
+/// The changes of a scenario in order of time, `stages` being its objects.
+pub(crate) fn changes(
+    words: &TimelineWords,
+    stages: &[Option<Vec<RawObject>>],
+    mesh: &LoadedMesh,
+    out: &mut Vec<Diagnostic>,
+) -> Vec<(Nanos, Change)> {
     let delay_ns = words.propagation.delay.map_or(0, |d| d.0);
     let jitter_ns = words.propagation.jitter.map_or(0, |d| d.0);
     let mut changes = Vec::new();
-    for step in steps {
-        if advance(step, mesh, &mut objects, base, out) {
-            let (_, world, problems) = mesh.version(&objects);
+    for (step, objects) in in_order(words).into_iter().zip(stages) {
+        if let Some(objects) = objects {
+            let (_, world, problems) = mesh.version(objects);
             out.extend(problems);
             changes.push((step.at.0, Change::World { world: Arc::new(world), delay_ns, jitter_ns }));
         }
@@ -51,18 +64,10 @@ pub fn changes(
     changes
 }
 
-/// The objects after every step that changes them, in order of time. `mesh` gets the files that are applied.
-pub(crate) fn versions(words: &TimelineWords, mesh: &mut LoadedMesh, base: &Path) -> Vec<Vec<RawObject>> {
+fn in_order(words: &TimelineWords) -> Vec<&StepWords> {
     let mut steps: Vec<&StepWords> = words.steps.iter().collect();
     steps.sort_by_key(|step| step.at.0);
-    let mut objects = mesh.objects.clone();
-    let mut all = Vec::new();
-    for step in steps {
-        if advance(step, mesh, &mut objects, base, &mut Vec::new()) {
-            all.push(objects.clone());
-        }
-    }
-    all
+    steps
 }
 
 /// Does what a step does to objects; false when that is nothing.
@@ -196,8 +201,8 @@ fn pods(
     at: Span,
     out: &mut Vec<Diagnostic>,
 ) -> Vec<mesh_core::Str> {
-    let found: Vec<mesh_core::Str> =
-        mesh.directory.find(reference).iter().map(|p| p.reference.clone()).collect();
+    let now_and_later = mesh.directory.find(reference).into_iter().chain(mesh.later.find(reference));
+    let found: Vec<mesh_core::Str> = now_and_later.map(|p| p.reference.clone()).collect();
     if found.is_empty() {
         out.push(no_such_workload(&mesh.directory, reference, at));
     }

@@ -32,6 +32,15 @@ const CLUSTER_RANGES: [&str; 2] = ["10.244.0.0/16", "10.96.0.0/16"];
 /// The name of the world outside in records.
 pub const INTERNET: &str = "internet";
 
+/// Kubernetes' `terminationGracePeriodSeconds` where a pod states none.
+const GRACE_SECONDS: i64 = 30;
+
+/// How long a pod goes on once it is told to end.
+fn grace_ns(pod: &MeshPod) -> u64 {
+    let seconds = pod.spec.termination_grace_period_seconds.unwrap_or(GRACE_SECONDS);
+    u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000_000)
+}
+
 /// Builds the world; `configuration` gives what istiod would send to a proxy.
 #[must_use]
 pub fn world(
@@ -81,6 +90,7 @@ pub fn world(
             ports: app_ports.of(id, pod),
             locality: pod.locality.to_string().as_str().into(),
             node: pod.node.as_deref().unwrap_or("").into(),
+            grace_ns: grace_ns(pod),
             taint: pod.not_modelled.map(|what| lowering.tools.origins.taint(what, pod.origin)),
         });
     }

@@ -66,6 +66,8 @@ pub struct MeshOptions {
     pub injection: bool,
     /// Addresses of pods by `namespace/name` (`mesh.addresses.pods`).
     pub pod_addresses: BTreeMap<String, Spanned<String>>,
+    /// Namespace and name of pods that exist at other times only: their addresses are theirs already.
+    pub other_pods: BTreeSet<(String, String)>,
     /// Addresses of services by `namespace/name` (`mesh.addresses.services`).
     pub service_addresses: BTreeMap<String, Spanned<String>>,
     /// Client pods that no manifest defines, by first appearance.
@@ -80,6 +82,7 @@ impl Default for MeshOptions {
             config: Vec::new(),
             injection: true,
             pod_addresses: BTreeMap::new(),
+            other_pods: BTreeSet::new(),
             service_addresses: BTreeMap::new(),
             clients: Vec::new(),
             outside: Outside::default(),
@@ -133,6 +136,7 @@ impl Mesh {
             namespaces: &namespaces,
             nodes: &nodes,
             addresses: &options.pod_addresses,
+            others: &options.other_pods,
             clients: &options.clients,
             network: &network,
         };

@@ -21,6 +21,8 @@ pub(super) struct PodInput<'a> {
     pub(super) nodes: &'a Nodes,
     /// `mesh.addresses.pods`.
     pub(super) addresses: &'a BTreeMap<String, Spanned<String>>,
+    /// `MeshOptions::other_pods`.
+    pub(super) others: &'a BTreeSet<(String, String)>,
     pub(super) clients: &'a [ClientPod],
     /// Network of the mesh: the label `topology.istio.io/network` of the root namespace.
     pub(super) network: &'a str,
@@ -30,7 +32,7 @@ pub(super) struct PodInput<'a> {
 pub(super) fn pods(inventory: &Inventory, input: PodInput<'_>, out: &mut Vec<Diagnostic>) -> Vec<Pod> {
     let mut drafts = drafts(inventory, input.nodes, input.clients, out);
     drafts.retain(|draft| runs(draft, input.nodes, out));
-    let addresses = assign(&drafts, input.addresses, out);
+    let addresses = assign(&drafts, input, out);
     drafts.into_iter().zip(addresses).map(|(draft, ip)| finish(draft, ip, input, out)).collect()
 }
 
@@ -60,16 +62,17 @@ fn runs(draft: &Draft, nodes: &Nodes, out: &mut Vec<Diagnostic>) -> bool {
     false
 }
 
-fn assign(
-    drafts: &[Draft],
-    declared: &BTreeMap<String, Spanned<String>>,
-    out: &mut Vec<Diagnostic>,
-) -> Vec<IpAddr> {
+fn assign(drafts: &[Draft], input: PodInput<'_>, out: &mut Vec<Diagnostic>) -> Vec<IpAddr> {
     let mut of_manifests = AddressPool::pods();
     let mut of_tests = AddressPool::clients();
+    let declared = input.addresses;
     let key = |draft: &Draft| format!("{}/{}", draft.namespace, draft.name);
-    let known: BTreeSet<String> =
-        if declared.is_empty() { BTreeSet::new() } else { drafts.iter().map(key).collect() };
+    let known: BTreeSet<String> = if declared.is_empty() {
+        BTreeSet::new()
+    } else {
+        let others = input.others.iter().map(|(namespace, name)| format!("{namespace}/{name}"));
+        drafts.iter().map(key).chain(others).collect()
+    };
     let mut given: BTreeMap<String, IpAddr> = BTreeMap::new();
     for (name, text) in declared {
         let mut refuse = |why: &str| {
@@ -85,10 +88,22 @@ fn assign(
             }
         }
     }
-    let next = |draft: &Draft| match given.get(&key(draft)) {
-        Some(ip) => *ip,
-        None if draft.kind == CLIENT => of_tests.assign(),
-        None => of_manifests.assign(),
+    let mut others = input.others.iter().peekable();
+    let next = |draft: &Draft| {
+        let name = (&draft.namespace, &draft.name);
+        // Pods of other times take their numbers in the same order.
+        while draft.kind != CLIENT
+            && let Some((namespace, other)) = others.next_if(|(n, o)| (n, o) <= name)
+        {
+            if (namespace, other) != name && !given.contains_key(&format!("{namespace}/{other}")) {
+                of_manifests.assign();
+            }
+        }
+        match given.get(&key(draft)) {
+            Some(ip) => *ip,
+            None if draft.kind == CLIENT => of_tests.assign(),
+            None => of_manifests.assign(),
+        }
     };
     drafts.iter().map(next).collect()
 }

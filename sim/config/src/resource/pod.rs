@@ -29,6 +29,8 @@ pub struct PodSpec {
     pub node_name: String,
     /// Labels of the nodes it may run on.
     pub node_selector: BTreeMap<String, String>,
+    /// How long it may go on once it is told to end, seconds; `None` = Kubernetes' 30.
+    pub termination_grace_period_seconds: Option<i64>,
     /// Place in the YAML.
     #[serde(rename = "@origin", default)]
     pub origin: Span,

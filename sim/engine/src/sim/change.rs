@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mesh_core::Str;
 use mesh_core::cx::TraceSink;
 
 use super::Sim;
@@ -20,10 +21,9 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             }
             Change::Behavior { pods, service_time, responses, order, connect } => {
                 for name in pods {
-                    let Some(pod) = self.pod_names.get(name).copied() else { continue };
                     let restart = responses.is_some() || order.is_some();
                     self.set_behavior(
-                        pod,
+                        name,
                         |b| {
                             if let Some(law) = service_time {
                                 b.service_time = law.clone();
@@ -53,8 +53,13 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         }
     }
 
-    /// Changes what pods do; open connections end when a pod stops accepting.
-    pub(super) fn set_behavior(&mut self, pod: u32, change: impl FnOnce(&mut Behavior), restart: bool) {
+    /// Changes what a pod does, also one that is still to come; open connections end when a pod stops accepting.
+    fn set_behavior(&mut self, name: &Str, change: impl FnOnce(&mut Behavior), restart: bool) {
+        let Some(pod) = self.pod_names.get(name).copied() else {
+            let planned = self.plan_behavior(name);
+            change(self.early.entry(name.clone()).or_insert(planned));
+            return;
+        };
         let Some(run) = self.pods.get_mut(pod as usize) else { return };
         let before = run.behavior.connect;
         change(Arc::make_mut(&mut run.behavior));

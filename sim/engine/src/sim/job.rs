@@ -297,6 +297,11 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// The application ends the connection instead of answering.
     fn break_off(&mut self, id: JobId, conn: ConnId, kind: CloseKind, action: TryAction) {
         self.end_job(id, action);
+        // Other streams of the connection have nobody to answer any more.
+        let others = self.conns.get(conn).map(|c| c.jobs.clone()).unwrap_or_default();
+        for other in others {
+            self.cut_job(other);
+        }
         self.drop_server(conn, kind);
     }
 

@@ -15,15 +15,17 @@ use super::state::{ClusterIx, ConnId, JobId, PodIx, PoolIx, ProxyIx};
 use super::template::CallTemplate;
 use super::{Event, Sim};
 use crate::draws::{At, Chance, mix, name_key};
-use crate::plan::{Behavior, Call};
+use crate::plan::{Behavior, Call, Plan};
 use crate::stats::{Ejection, EjectionKind};
 use crate::world::{Configuration, Pod, ProxyId, World};
 
 /// A pod of the run.
 pub(crate) struct PodRun {
     pub(crate) pod: Pod,
-    /// Killed or no longer in the world.
+    /// Killed, or its grace period is over.
     pub(crate) gone: bool,
+    /// When it left the world; until its grace period is over it serves those who still come.
+    pub(crate) left: Option<Nanos>,
     pub(crate) proxy: Option<ProxyIx>,
     pub(crate) behavior: Arc<Behavior>,
     /// Its calls, group by group.
@@ -101,6 +103,16 @@ pub(crate) fn cluster_of(snapshot: &Snapshot, id: ClusterId) -> &Cluster {
     &snapshot.clusters[id.index()]
 }
 
+/// The last behavior that names a pod, by pod.
+pub(super) fn planned(plan: &Plan) -> BTreeMap<Str, usize> {
+    let mut all = BTreeMap::new();
+    for (i, behavior) in plan.behaviors.iter().enumerate() {
+        let now = behavior.pods.iter().filter_map(|&id| Some(&plan.world.pod(id)?.reference));
+        all.extend(now.chain(&behavior.later).map(|name| (name.clone(), i)));
+    }
+    all
+}
+
 impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// Takes over a version of the world: pods at once, proxies' configuration after their propagation delay.
     pub(super) fn adopt(&mut self, world: Arc<World>, delay_ns: Nanos, jitter_ns: Nanos) {
@@ -119,7 +131,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         }
         for (ix, seen) in present.into_iter().enumerate() {
             if !seen {
-                self.kill_pod(ix as PodIx);
+                self.leave(ix as PodIx);
             }
         }
         self.by_ip = self
@@ -159,7 +171,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
 
     fn add_pod(&mut self, pod: &Pod) {
         let ix = self.pods.len() as PodIx;
-        let behavior = self.plan_behavior(pod);
+        let known = self.early.remove(&pod.reference);
+        let behavior = known.unwrap_or_else(|| self.plan_behavior(&pod.reference));
         let group = |calls: &Vec<Call>| -> Vec<CallTemplate> {
             calls.iter().map(|c| CallTemplate::new(c, self.memo.head_class())).collect()
         };
@@ -168,6 +181,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         self.pods.push(PodRun {
             pod: pod.clone(),
             gone: false,
+            left: None,
             proxy: None,
             behavior: Arc::new(behavior),
             calls: Arc::new(calls),
@@ -188,6 +202,27 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         if let Some(run) = self.pods.get_mut(ix as usize) {
             run.pod = pod.clone();
             run.gone = false;
+            run.left = None;
+        }
+    }
+
+    /// A pod that is no longer in the world: its endpoint is gone, itself it goes on for its grace period (Kubernetes:
+    /// the endpoint leaves when the pod is told to end; `kill` is for what does not wait).
+    fn leave(&mut self, ix: PodIx) {
+        let now = self.queue.now();
+        let Some(run) = self.pods.get_mut(ix as usize).filter(|run| !run.gone && run.left.is_none()) else {
+            return;
+        };
+        run.left = Some(now);
+        let grace_ns = run.pod.grace_ns;
+        self.background += 1;
+        self.queue.after(grace_ns, Event::Ended(ix, now));
+    }
+
+    /// The grace period of a pod that left at `since` is over, unless it came back.
+    pub(super) fn ended(&mut self, ix: PodIx, since: Nanos) {
+        if self.pods.get(ix as usize).is_some_and(|run| run.left == Some(since)) {
+            self.kill_pod(ix);
         }
     }
 
@@ -213,19 +248,10 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         }
     }
 
-    fn plan_behavior(&self, pod: &Pod) -> Behavior {
-        let named = |b: &&Behavior| {
-            b.pods.iter().any(|&id| self.plan.world.pod(id).is_some_and(|p| p.reference == pod.reference))
-        };
-        let exact = self.plan.behaviors.iter().rev().find(named);
-        // Pods that join later behave like their workload's first pod.
-        let workload = pod.workload();
-        let sibling = |b: &&Behavior| {
-            b.pods.iter().any(|&id| self.plan.world.pod(id).is_some_and(|p| p.workload() == workload))
-        };
-        let at_start = self.plan.world.pod_by_reference(&pod.reference).is_some();
-        let inherited = if at_start { None } else { self.plan.behaviors.iter().rev().find(sibling) };
-        exact.or(inherited).cloned().unwrap_or_default()
+    /// What the plan says of a pod.
+    pub(super) fn plan_behavior(&self, reference: &Str) -> Behavior {
+        let index = self.planned.get(reference).copied();
+        index.and_then(|i| self.plan.behaviors.get(i)).cloned().unwrap_or_default()
     }
 
     /// A proxy switches to a new snapshot: endpoint changes keep hosts, anything else resets a cluster.

@@ -47,7 +47,7 @@ use self::state::{
     ProxyIx, Root, RootId, Session, Stream, StreamId, Up,
 };
 use crate::draws::{Chance, mix, name_key};
-use crate::plan::Plan;
+use crate::plan::{Behavior, Plan};
 use crate::record::{Fate, RequestRecord};
 use crate::world::World;
 
@@ -76,6 +76,8 @@ enum Event {
     ClusterTimer(ClusterIx),
     Configure(ProxyIx, crate::world::Configuration),
     Change(u32),
+    /// The grace period of a pod that left at that time is over.
+    Ended(PodIx, Nanos),
 }
 
 /// The addresses of a name, or that it does not exist.
@@ -103,6 +105,10 @@ pub(crate) struct Sim<'p, C, S> {
     pods: Vec<mesh::PodRun>,
     pod_names: BTreeMap<Str, PodIx>,
     by_ip: BTreeMap<IpAddr, PodIx>,
+    /// The last behavior of the plan that names a pod.
+    planned: BTreeMap<Str, usize>,
+    /// What pods do that are still to come and were told otherwise than the plan.
+    early: BTreeMap<Str, Behavior>,
     proxies: Vec<mesh::ProxyRun>,
     proxy_names: BTreeMap<Str, ProxyIx>,
     clusters: Vec<mesh::ClusterRun>,
@@ -154,6 +160,8 @@ impl<'p, C: Chance, S: TraceSink> Sim<'p, C, S> {
             pods: Vec::new(),
             pod_names: BTreeMap::new(),
             by_ip: BTreeMap::new(),
+            planned: mesh::planned(plan),
+            early: BTreeMap::new(),
             proxies: Vec::new(),
             proxy_names: BTreeMap::new(),
             clusters: Vec::new(),
@@ -243,6 +251,10 @@ impl<'p, C: Chance, S: TraceSink> Sim<'p, C, S> {
             }
             Event::Configure(proxy, configuration) => self.configure(proxy, configuration),
             Event::Change(change) => self.change(change),
+            Event::Ended(pod, since) => {
+                self.background = self.background.saturating_sub(1);
+                self.ended(pod, since);
+            }
         }
     }
 }

@@ -57,7 +57,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         }
         let Some(spec) = self.plan.traffic.get(traffic as usize) else { return 0 };
         let (Clients::Pods(sets) | Clients::Outside { gateway: sets, .. }) = &spec.from;
-        let pods = self.pods.iter().enumerate().filter(|(_, run)| !run.gone);
+        let pods = self.pods.iter().enumerate().filter(|(_, run)| !run.gone && run.left.is_none());
         let meant = pods.filter(|(_, run)| sets.iter().any(|set| self.means(set, &run.pod)));
         let found: Vec<PodIx> = meant.map(|(ix, _)| ix as PodIx).collect();
         let count = found.len();

@@ -278,6 +278,7 @@ fn pod(name: &str, i: u8, ip: IpAddr, proxy: Option<u32>) -> Pod {
         ports: vec![AppPort { port: 8080, kind: AppKind::Http, certificate: None }],
         locality: "".into(),
         node: "".into(),
+        grace_ns: 30_000_000_000,
         taint: None,
     }
 }

@@ -140,11 +140,13 @@ fn of_scenario(
     // Only to know that it can be run; its mesh holds the files of all changes.
     let Prepared { mut mesh, .. } = scenario::prepare(document, sources, &options.run).ok()?;
     let mut versions = vec![mesh.objects.clone()];
-    versions.extend(timeline::versions(&document.spec.timeline, &mut mesh, document.heading.base()));
+    let timeline = &document.spec.timeline;
+    let stages = timeline::stages(timeline, &mut mesh, document.heading.base(), &mut Vec::new());
+    versions.extend(stages.into_iter().flatten());
     let mut report = CoverageReport::default();
     for objects in versions {
         let mesh = mesh.changed(mesh.sources.clone(), objects);
-        let behaviors = behaviors(&document.spec.behaviors, &mesh.directory, &mut Vec::new());
+        let behaviors = behaviors(&document.spec.behaviors, &mesh.directory, &mesh.later, &mut Vec::new());
         let mut counted = Counted::new(&mesh);
         for traffic in &document.spec.traffic {
             let outcomes = of_traffic(traffic, &mesh, &behaviors);

@@ -4,7 +4,7 @@ use mesh_config::diagnostic::{Diagnostic, Stage, codes};
 use mesh_core::request::Headers;
 use mesh_engine::plan::{Behavior, Call, ConnectMode, Law, Reply, ReplyAction, ReplyOrder};
 
-use super::pods;
+use super::no_such_workload;
 use crate::directory::Directory;
 use crate::format::behavior::{
     BehaviorWords, CallWords, ConnectWord, LawWords, OnErrorWord, OrderWord, ResetWord, ResponseWords,
@@ -23,8 +23,13 @@ pub struct Behaviors {
     pub internet: Option<Behavior>,
 }
 
-/// Gives meaning to `behaviors:`.
-pub fn behaviors(words: &[BehaviorWords], directory: &Directory, out: &mut Vec<Diagnostic>) -> Behaviors {
+/// Gives meaning to `behaviors:`. `later` are pods that a timeline brings.
+pub fn behaviors(
+    words: &[BehaviorWords],
+    directory: &Directory,
+    later: &Directory,
+    out: &mut Vec<Diagnostic>,
+) -> Behaviors {
     let mut all = Behaviors::default();
     for one in words {
         let mut behavior = behavior(one, out);
@@ -38,7 +43,11 @@ pub fn behaviors(words: &[BehaviorWords], directory: &Directory, out: &mut Vec<D
             all.internet = Some(behavior);
             continue;
         }
-        behavior.pods = pods(directory, &one.workload, one.origin, out);
+        behavior.later = later.find(&one.workload).iter().map(|p| p.reference.clone()).collect();
+        behavior.pods = directory.find(&one.workload).iter().map(|p| p.id).collect();
+        if behavior.pods.is_empty() && behavior.later.is_empty() {
+            out.push(no_such_workload(directory, &one.workload, one.origin));
+        }
         all.pods.push(behavior);
     }
     all
@@ -54,6 +63,7 @@ fn behavior(words: &BehaviorWords, out: &mut Vec<Diagnostic>) -> Behavior {
     let defaults = Behavior::default();
     Behavior {
         pods: Vec::new(),
+        later: Vec::new(),
         service_time: words.service_time.as_ref().map_or(defaults.service_time, law),
         concurrency: words.concurrency,
         queue: words.queue,

@@ -42,7 +42,7 @@ pub(super) fn prepare(document: &PolicyDocument, sources: Sources) -> Result<Pre
     if document.cases.iter().any(|c| c.for_all.is_some()) || !document.spec.snapshots.is_empty() {
         mesh = populated(&mesh);
     }
-    let behaviors = behaviors(&document.spec.behaviors, &mesh.directory, &mut problems);
+    let behaviors = behaviors(&document.spec.behaviors, &mesh.directory, &mesh.later, &mut problems);
     if problems.iter().any(|d| d.severity == Severity::Error) {
         return Err(errors(&mesh.sources, &problems));
     }
