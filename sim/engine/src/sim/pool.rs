@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mesh_core::cx::TraceSink;
 use mesh_core::decide;
 use mesh_core::ids::{HostId, Nanos};
-use mesh_core::ir::Transport;
+use mesh_core::ir::{Cluster, Transport};
 use mesh_core::request::{FirstBytes, Protocol, RequestHead};
 use mesh_core::tls::ClientHello;
 use mesh_core::upstream::{ResetReason, UpstreamEvent};
@@ -182,7 +182,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             let Some(run) = self.clusters.get_mut(pool.key.cluster as usize) else { return };
             let (snapshot, id) = run.config();
             let cluster = cluster_of(&snapshot, id);
-            let per_connection = streams_per_connection(pool.key.protocol, cluster.max_concurrent_streams);
+            let per_connection = streams_at_first(pool.key.protocol, cluster);
             let capacity = pool.connecting.len() as u64 * u64::from(per_connection);
             if pool.pending.len() as u64 <= capacity {
                 return;
@@ -331,12 +331,17 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             c.pooled.idle_since = self.queue.now();
         }
         let Some(pool) = self.pools.get_mut(ix as usize) else { return };
-        let (cluster, host) = (pool.key.cluster, pool.key.host);
+        let (cluster, host, protocol) = (pool.key.cluster, pool.key.host, pool.key.protocol);
         if let Some(run) = self.clusters.get_mut(cluster as usize) {
             run.state.detach(host);
         }
         if !reusable || (draining && idle) {
             self.close_pooled(ix, conn);
+            if reusable && protocol != Protocol::Http2 {
+                // The pool was told that a connection is ready before this one turned out to be closing, and asks for
+                // those still waiting. Envoy: Http1::ActiveClient::StreamWrapper::onDecodeComplete.
+                self.reconnect(ix);
+            }
         } else if !draining {
             if let Some(pool) = self.pools.get_mut(ix as usize) {
                 pool.ready.retain(|r| *r != conn);
@@ -451,6 +456,15 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             run.state.release_pending(host);
         }
         Some(ticket)
+    }
+}
+
+/// Streams that a connection can take while it is still being established. Envoy: ActiveClient::currentUnusedCapacity.
+fn streams_at_first(protocol: Protocol, cluster: &Cluster) -> u32 {
+    let streams = streams_per_connection(protocol, cluster.max_concurrent_streams);
+    match cluster.max_requests_per_connection {
+        0 => streams,
+        requests => streams.min(requests),
     }
 }
 
