@@ -128,7 +128,9 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                     http.place = self.memo.place(&http);
                 }
                 let http = Arc::new(http);
-                let repeats = http.place.is_some() && side == Side::Outbound && session.is_none();
+                // HTTP is recognised at once: the inspectors do not wait.
+                let plain = session.is_none() && matches!(content.bytes, FirstBytes::Http(_));
+                let repeats = http.place.is_some() && side != Side::Inbound && plain;
                 if repeats && is_untainted(&snapshot, chain) {
                     self.memo.land(&content, &http);
                 }
@@ -306,7 +308,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             && root.unknown.is_none()
         {
             let proxy = proxy.map(ProxyId);
-            root.unknown = Some(Unknown { proxy, what: taint.what.clone(), origin: taint.origin });
+            root.unknown = Some(Box::new(Unknown { proxy, what: taint.what.clone(), origin: taint.origin }));
         }
     }
 

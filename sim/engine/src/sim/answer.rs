@@ -1,27 +1,17 @@
 //! What applications answer: the recorder's echo, or what the plan says.
 
-use std::sync::Arc;
-
 use mesh_core::Str;
 use mesh_core::request::{Headers, Protocol, RequestHead};
 
-use super::memo::HeadClass;
 use crate::record::Response;
 
-/// Copies headers of the served request to a call.
-pub(super) fn propagate(
-    head: Arc<RequestHead>,
-    class: HeadClass,
-    from: &RequestHead,
-    keep: &[Str],
-) -> (Arc<RequestHead>, HeadClass) {
+/// A call's head with headers of the served request copied to it; `None` when there are none to copy.
+pub(super) fn propagate(head: &RequestHead, from: &RequestHead, keep: &[Str]) -> Option<RequestHead> {
     let lines = || from.headers.0.iter().filter(|(n, _)| keep.contains(n) && !head.headers.has(n));
-    if lines().next().is_none() {
-        return (head, class);
-    }
-    let mut copy = head.as_ref().clone();
+    lines().next()?;
+    let mut copy = head.clone();
     copy.headers.0.extend(lines().cloned());
-    (Arc::new(copy), HeadClass::UNIQUE)
+    Some(copy)
 }
 
 /// The recorder's application; `None` = it resets the connection.

@@ -130,7 +130,6 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             // Not even a request line: the server waits for more.
             return;
         }
-        let name = self.answerer_name(app.who);
         let (who, port, said) = (self.line_name(app.who), app.port, text.trim_end_matches(['\r', '\n']));
         let (text, response) = match kind {
             AppKind::TcpLine | AppKind::TlsLine => (format!("{who}:{port}:{said}"), None),
@@ -142,7 +141,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             }
         };
         let answer = Box::new(RawAnswer { text: Some(text.into()), response, who: Some(app.who) });
-        self.note_try(line, app, name, None, true);
+        self.note_try(line, app, None, true);
         let after = self.line_service(app.who, line.key);
         let latency = self.conns.get(id).map_or(0, |c| c.latency_ns);
         self.queue.after(after + latency, Event::Down(id, Down::Raw(answer)));
@@ -204,7 +203,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         if let Answerer::Pod(pod) = app.who {
             self.taint_pod(line.root, pod);
         }
-        let tried = self.note_try(line, app, self.answerer_name(app.who), Some(exchange), false);
+        let tried = self.note_try(line, app, Some(exchange), false);
         if let Some(root) = self.roots.get_mut(line.root) {
             root.open += 1;
         }
@@ -237,7 +236,6 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         &mut self,
         line: Lineage,
         app: AppSide,
-        name: Str,
         exchange: Option<ExchangeId>,
         is_line: bool,
     ) -> Option<u32> {
@@ -245,6 +243,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             return None;
         }
         let now = self.queue.now();
+        let name = self.answerer_name(app.who);
         let head = exchange.and_then(|x| self.exchanges.get(x)).map(|x| std::sync::Arc::clone(&x.head));
         let root = self.roots.get_mut(line.root)?;
         root.tries.push(Try {

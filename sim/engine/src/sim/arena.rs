@@ -84,13 +84,24 @@ impl<T> Arena<T> {
     /// Takes the value out; its id is dead from now on.
     pub(crate) fn remove(&mut self, id: Id<T>) -> Option<T> {
         let slot = self.slots.get_mut(id.index as usize)?;
-        if slot.generation != id.generation {
+        if slot.generation != id.generation || slot.value.is_none() {
             return None;
         }
-        let value = slot.value.take()?;
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(id.index);
-        Some(value)
+        slot.value.take()
+    }
+
+    /// Drops the value where it is; its id is dead from now on.
+    pub(crate) fn discard(&mut self, id: Id<T>) {
+        if let Some(slot) = self.slots.get_mut(id.index as usize)
+            && slot.generation == id.generation
+            && slot.value.is_some()
+        {
+            slot.generation = slot.generation.wrapping_add(1);
+            slot.value = None;
+            self.free.push(id.index);
+        }
     }
 
     /// Lends the value out; [`Self::put`] brings it back under the same id.

@@ -1,5 +1,6 @@
 //! Calls: an application (or a traffic source) resolves a name, connects, sends a request and waits.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -9,10 +10,10 @@ use mesh_core::ids::Nanos;
 use mesh_core::request::RequestHead;
 
 use super::memo::HeadClass;
-use super::net::{Dialing, Place};
+use super::net::{Dialing, Place, Road};
 use super::state::{
     Again, Answerer, Call, CallId, Caller, ClientEnd, CloseKind, ConnId, ConnectError, Down, Exchange,
-    ExchangeId, JobId, Lineage, Owner, PodIx, Up, Waiter, Worker,
+    ExchangeId, JobId, Lineage, Owner, PodIx, RareEnd, RootId, Up, Waiter, Worker,
 };
 use super::template::Template;
 use super::words;
@@ -61,36 +62,62 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             again: (retries > 0).then_some(Again { pod, patience, left: retries }),
         });
         if let Some((after, fate)) = patience {
-            self.queue.after(after, Event::Impatient(id, fate));
+            self.timer(after, Event::Impatient(id, fate));
         }
         let from = pod.and_then(|p| self.pods.get(p as usize));
         let ip = source.or_else(|| from.map(|p| p.pod.ip)).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         // An ephemeral port, stable per call (hashes over the source address must be reproducible).
         let port = 32_768 + (line.key % 28_000) as u16;
-        let namespace = from.map_or_else(|| Str::from("default"), |p| p.pod.namespace.clone());
-        let destination = match &template.request.dial {
-            Dial::Address(to) => Some(SocketAddr::new(through.unwrap_or(to.ip()), to.port())),
-            Dial::Name(name, port) => {
-                let found = self.resolve(&namespace, name);
-                self.about(line.root);
-                self.trace.step(|| match &found {
-                    Some(a) => Step::Note(format!("DNS: {name} is {a:?}").into()),
-                    None => Step::Note(format!("DNS: {name} does not exist").into()),
-                });
-                found.and_then(|a| a.first().copied()).map(|ip| SocketAddr::new(ip, *port))
-            }
-        };
-        let Some(destination) = destination else {
+        let place = pod.map_or(Place::Outside, Place::App);
+        let Some((destination, road)) = self.road(&template, pod, through, line.root) else {
             self.call_connect_failed(id, ConnectError::Refused);
             return;
         };
         let content = Arc::clone(&template.content);
-        let place = pod.map_or(Place::Outside, Place::App);
         let source = SocketAddr::new(ip, port);
-        let conn = self.dial(Dialing { place, source, destination, content, owner: Owner::Call(id), line });
+        let dialing = Dialing { place, source, destination, content, owner: Owner::Call(id), line };
+        let conn = self.open(dialing, road);
         if let Some(call) = self.calls.get_mut(id) {
             call.conn = Some(conn);
         }
+    }
+
+    /// Where a client's connection leads; `None` when the name does not exist. Remembered until something changes.
+    fn road(
+        &mut self,
+        template: &Template,
+        pod: Option<PodIx>,
+        through: Option<IpAddr>,
+        root: RootId,
+    ) -> Option<(SocketAddr, Road)> {
+        let number = template.number as usize;
+        if let Some(known) = self.roads.get(number).and_then(|of| of.get(&(pod, through)))
+            && !S::ENABLED
+        {
+            return Some(*known);
+        }
+        self.about(root);
+        let destination = match &template.request.dial {
+            Dial::Address(to) => SocketAddr::new(through.unwrap_or(to.ip()), to.port()),
+            Dial::Name(name, port) => {
+                let from = pod.and_then(|p| self.pods.get(p as usize));
+                let namespace = from.map_or_else(|| Str::from("default"), |p| p.pod.namespace.clone());
+                let found = self.resolve(&namespace, name);
+                self.trace.step(|| match &found {
+                    Some(a) => Step::Note(format!("DNS: {name} is {a:?}").into()),
+                    None => Step::Note(format!("DNS: {name} does not exist").into()),
+                });
+                SocketAddr::new(found.and_then(|a| a.first().copied())?, *port)
+            }
+        };
+        let road = self.survey(pod.map_or(Place::Outside, Place::App), destination);
+        if self.roads.len() <= number {
+            self.roads.resize(number + 1, BTreeMap::new());
+        }
+        if let Some(of) = self.roads.get_mut(number) {
+            of.insert((pod, through), (destination, road));
+        }
+        Some((destination, road))
     }
 
     /// DNS as a pod of this namespace sees it; answers are remembered for one version of the world.
@@ -163,7 +190,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let Some(call) = self.calls.get_mut(id) else { return };
         let partial = call.partial.take();
         let mut ending = Ending::bare(fate);
-        if let Some((response, who)) = partial {
+        if let Some((response, who)) = partial.map(|p| *p) {
             ending.response = Some(response);
             ending.workload = who;
         }
@@ -199,11 +226,11 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let Some(call) = self.calls.get_mut(id) else { return };
         match result {
             Ok(session) => {
-                call.tls = Some(Ok(session));
+                call.tls = Some(Box::new(Ok(session)));
                 self.send_payload(id, conn);
             }
             Err(error) => {
-                call.tls = Some(Err(words::hello_error(&error)));
+                call.tls = Some(Box::new(Err(words::hello_error(&error))));
                 self.end_call(id, Ending::bare(Fate::Reset));
             }
         }
@@ -215,7 +242,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let who = x.answerer;
         if response.truncated {
             if let Some(call) = self.calls.get_mut(id) {
-                call.partial = Some((response, who));
+                call.partial = Some(Box::new((response, who)));
             }
             return;
         }
@@ -235,7 +262,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         if kind == CloseKind::Either {
             ending.fate_also = Some(Fate::Closed);
         }
-        if let Some((response, who)) = call.partial.take() {
+        if let Some((response, who)) = call.partial.take().map(|p| *p) {
             ending.response = Some(response);
             ending.workload = who;
         }
@@ -246,19 +273,22 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     fn end_call(&mut self, id: CallId, ending: Ending) {
         let Some(call) = self.calls.remove(id) else { return };
         if let Some(exchange) = call.exchange {
-            self.exchanges.remove(exchange);
+            self.exchanges.discard(exchange);
         }
         if let Some(conn) = call.conn {
             self.hang_up(conn, CloseKind::Fin);
         }
         match call.waiter {
             Waiter::Traffic => {
-                let (tls, tls_alpn) = match call.tls {
-                    None => (None, None),
-                    Some(Err(why)) => (Some(Err(why)), None),
+                let rare = match call.tls.map(|tls| *tls) {
+                    None if ending.answer.is_none() => None,
+                    None => Some(RareEnd { answer: ending.answer, ..RareEnd::default() }),
+                    Some(Err(why)) => {
+                        Some(RareEnd { answer: ending.answer, tls: Some(Err(why)), tls_alpn: None })
+                    }
                     Some(Ok(s)) => {
                         let sans = s.server_certificate.map(|c| c.sans).unwrap_or_default();
-                        (Some(Ok(sans)), s.alpn)
+                        Some(RareEnd { answer: ending.answer, tls: Some(Ok(sans)), tls_alpn: s.alpn })
                     }
                 };
                 let end = ClientEnd {
@@ -266,10 +296,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                     fate: ending.fate,
                     fate_also: ending.fate_also,
                     response: ending.response,
-                    answer: ending.answer,
                     workload: ending.workload,
-                    tls,
-                    tls_alpn,
+                    rare: rare.map(Box::new),
                 };
                 self.root_answered(call.line.root, end);
             }

@@ -3,22 +3,23 @@
 use std::sync::Arc;
 
 use mesh_core::Str;
-use mesh_core::cx::{Cx, Draws, Purpose, Step, TraceSink};
+use mesh_core::cx::{Step, TraceSink};
 use mesh_core::decide::{self, HttpDecision, HttpOutcome};
-use mesh_core::ids::{ClusterId, OriginId};
-use mesh_core::ir::{ClusterSpecifier, RouteAction};
+use mesh_core::ids::{Nanos, OriginId};
+use mesh_core::ir::RouteAction;
 use mesh_core::request::{Protocol, RequestHead};
 use mesh_core::response::{LocalReply, ResponseFlag};
+use smallvec::SmallVec;
 
 use super::hop::{blank_hop, rbac_names};
 use super::mesh::cluster_of;
 use super::state::{
-    Answerer, Attempt, CloseKind, ConnId, Down, ExchangeId, HelloError, HttpSide, RawAnswer, RouterState,
-    Stream, StreamId, Up, Worker,
+    Answerer, Attempt, CloseKind, ConnId, Details, Down, ExchangeId, HelloError, HttpSide, RawAnswer,
+    RouterState, Stream, StreamId, Up, Worker,
 };
 use super::words;
 use super::{Event, Sim};
-use crate::draws::{At, Chance};
+use crate::draws::Chance;
 use crate::record::{Hop, LogKind, Response};
 use crate::world::ProxyId;
 
@@ -154,35 +155,29 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// A request head is complete.
     fn new_stream(&mut self, id: ConnId, side: &Arc<HttpSide>, exchange: ExchangeId) {
         let Some(x) = self.exchanges.get(exchange) else { return };
-        let line = x.line;
-        let key = line.key_at(side.side);
-        let (complete, class) = (x.complete, x.class);
-        let mut head: RequestHead = x.head.as_ref().clone();
+        let (line, complete, class, head) = (x.line, x.complete, x.class, Arc::clone(&x.head));
         let now = self.queue.now();
         self.announce_open(id, side, line.root);
-        let tokens = Arc::clone(&self.plan.tokens);
-        let mut draws = At { key, chance: &mut self.chance };
-        let mut cx = Cx { now_ns: now, draws: &mut draws, trace: &mut self.trace, tokens: tokens.as_ref() };
-        let decision =
-            decide::decide_http(&side.snapshot, side.chain, &side.connection, &side.peer, &mut head, &mut cx);
-        if let Some(taint) = &decision.taint {
+        let key = line.key_at(side.side);
+        let (decided, leaf) = self.decide(side, &head, class, key);
+        if let Some(taint) = &decided.decision.taint {
             self.taint(line.root, Some(side.proxy), taint);
         }
-        let routed = self.routed_cluster(side, &decision, key);
         if let Some(root) = self.roots.get_mut(line.root) {
             root.open += 1;
         }
         let hop = self.reserve_hop(line);
-        let (delay, flags) = (decision.delay_ns, decision.flags);
+        let (delay, flags) = (decided.decision.delay_ns, decided.decision.flags);
+        let limit = decided.stream_limit_ns;
         let stream = self.streams.insert(Stream {
             line,
+            key,
             side: Arc::clone(side),
             conn: id,
             exchange,
-            head,
-            class,
+            decided,
+            leaf,
             sent: None,
-            decision,
             start_ns: now,
             hop,
             complete,
@@ -191,7 +186,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             route: RouterState {
                 attempt: Attempt::None,
                 attempts: 0,
-                tried: Vec::new(),
+                tried: SmallVec::new(),
                 open_hash: None,
                 host: None,
                 retry: None,
@@ -202,7 +197,6 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                 upstream_peer: None,
                 upstream_failure: None,
             },
-            routed,
             answered: None,
         });
         if let Some(conn) = self.conns.get_mut(id) {
@@ -211,11 +205,13 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         if let Some(x) = self.exchanges.get_mut(exchange) {
             x.worker = Worker::Stream(stream);
         }
-        self.arm_stream_duration(stream);
+        if let Some(limit) = limit {
+            self.arm_stream_duration(stream, limit);
+        }
         let idle = side.snapshot.connection_manager(side.chain).map_or(0, |h| h.stream_idle_timeout_ns);
         if idle > 0 {
             // Nothing moves between the end of the request and the head of the answer.
-            self.queue.after(idle, Event::StreamIdle(stream));
+            self.timer(idle, Event::StreamIdle(stream));
         }
         if delay > 0 {
             self.queue.after(delay, Event::Delayed(stream));
@@ -226,16 +222,13 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
 
     /// `max_stream_duration`: counts from the stream's creation (semantics: envoy-routing 4.1). istiod sets it empty on
     /// inbound routes, where only a gRPC request's own `grpc-timeout` then limits the stream.
-    fn arm_stream_duration(&mut self, id: StreamId) {
+    fn arm_stream_duration(&mut self, id: StreamId, configured: Nanos) {
         let Some(stream) = self.streams.get(id) else { return };
-        let Some(route) = stream.decision.route(&stream.side.snapshot) else { return };
-        let RouteAction::Forward(forward) = &route.action else { return };
-        let Some(configured) = forward.max_stream_duration_ns else { return };
-        let own = if stream.head.is_grpc() { grpc_timeout(&stream.head) } else { None };
+        let own = if stream.head().is_grpc() { grpc_timeout(stream.head()) } else { None };
         let limit = own.unwrap_or(configured);
         if limit > 0 {
-            let early = if stream.head.protocol == Protocol::Http2 { 0 } else { EARLY_NS };
-            self.queue.after(limit.saturating_sub(early).max(1), Event::StreamDuration(id));
+            let early = if stream.head().protocol == Protocol::Http2 { 0 } else { EARLY_NS };
+            self.timer(limit.saturating_sub(early).max(1), Event::StreamDuration(id));
         }
     }
 
@@ -268,7 +261,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// An injected delay is over, or there was none: answer or route.
     pub(super) fn act(&mut self, id: StreamId) {
         let Some(stream) = self.streams.get(id) else { return };
-        match &stream.decision.outcome {
+        match &stream.decision().outcome {
             HttpOutcome::Reply(reply) => {
                 let reply = reply.clone();
                 self.reply_locally(id, reply, true);
@@ -277,40 +270,12 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         }
     }
 
-    /// The cluster of the chosen route: Envoy resolves it before any filter runs and logs it whoever answers
-    /// (semantics: envoy-routing 0.1).
-    fn routed_cluster(&mut self, side: &HttpSide, decision: &HttpDecision, key: u64) -> Option<ClusterId> {
-        match &decision.outcome {
-            HttpOutcome::Forward(plan) => return Some(plan.cluster),
-            HttpOutcome::Reply(reply) if reply.details.as_ref() == "cluster_not_found" => return None,
-            HttpOutcome::Reply(_) => {}
-        }
-        let RouteAction::Forward(forward) = &decision.route(&side.snapshot)?.action else { return None };
-        let name = match &forward.cluster {
-            ClusterSpecifier::Cluster(name) => name,
-            ClusterSpecifier::Weighted(entries) => {
-                let mut total = 0;
-                let ends: Vec<u64> = entries
-                    .iter()
-                    .map(|e| {
-                        total += u64::from(e.weight);
-                        total
-                    })
-                    .collect();
-                let at = At { key, chance: &mut self.chance }.choose(Purpose::WeightedCluster, &ends);
-                &entries.get(at)?.name
-            }
-        };
-        side.snapshot.cluster_by_name(name)
-    }
-
     /// The proxy answers itself. `decided` replies carry their flag in the decision already.
     pub(super) fn reply_locally(&mut self, id: StreamId, reply: LocalReply, decided: bool) {
         if let Some(root) = self.streams.get(id).map(|s| s.line.root) {
             self.about(root);
         }
-        let step = reply.clone();
-        self.trace.step(|| Step::Reply(step));
+        self.trace.step(|| Step::Reply(reply.clone()));
         let Some(stream) = self.streams.get_mut(id) else { return };
         if let Some(flag) = reply.flag
             && !(decided && stream.flags.has(flag))
@@ -319,16 +284,17 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         }
         if stream.answered.is_some() {
             // Headers are out: the stream is reset instead.
-            stream.answered = stream.answered.take().map(|(code, _)| (code, reply.details.clone()));
+            stream.answered =
+                stream.answered.take().map(|(code, _)| (code, Details::Text(reply.details.clone())));
             self.reset_downstream(id);
             return;
         }
-        let (status, mut headers, body) = decide::local_reply_for(&stream.head, &reply);
+        let (status, mut headers, body) = decide::local_reply_for(stream.head(), &reply);
         decide::finalize_response(
             &stream.side.snapshot,
             stream.side.chain,
-            &stream.decision,
-            &stream.head,
+            stream.decision(),
+            stream.head(),
             &mut headers,
             false,
         );
@@ -344,7 +310,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             truncated: false,
         };
         let close = reply.close.then_some(CloseKind::Fin);
-        self.respond(id, response, None, reply.details, close);
+        self.respond(id, response, None, Details::Text(reply.details), close);
     }
 
     /// An answer leaves downstream and ends the stream.
@@ -353,7 +319,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         id: StreamId,
         response: Response,
         who: Option<Answerer>,
-        details: Str,
+        details: Details,
         close: Option<CloseKind>,
     ) {
         let Some(stream) = self.streams.get_mut(id) else { return };
@@ -378,7 +344,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     pub(super) fn reset_downstream(&mut self, id: StreamId) {
         let Some(stream) = self.streams.get(id) else { return };
         let (conn, exchange) = (stream.conn, stream.exchange);
-        let h2 = stream.head.protocol == Protocol::Http2;
+        let h2 = stream.head().protocol == Protocol::Http2;
         self.end_stream(id, 3, None);
         if h2 {
             self.send_down(conn, Down::Reset(exchange, false));
@@ -397,20 +363,21 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let Some(stream) = self.streams.get_mut(id) else { return };
         stream.flags.insert(flag);
         let code = stream.answered.as_ref().map_or(0, |(code, _)| *code);
-        stream.answered = Some((code, details.into()));
+        stream.answered = Some((code, Details::Text(details.into())));
         self.end_stream(id, 0, None);
     }
 
     /// Writes the line and forgets the stream.
     fn end_stream(&mut self, id: StreamId, bytes_sent: u64, grpc_status: Option<u32>) {
         self.finish_retry(id);
-        let Some(stream) = self.streams.remove(id) else { return };
+        let ended = self.streams.remove(id);
+        let Some(stream) = &ended else { return };
         if let Some(conn) = self.conns.get_mut(stream.conn) {
             conn.streams.retain(|s| *s != id);
         }
-        self.count_stream(&stream);
+        self.count_stream(stream);
         if stream.hop.is_some() {
-            let hop = self.hop_of_stream(&stream, bytes_sent, grpc_status);
+            let hop = self.hop_of_stream(stream, bytes_sent, grpc_status);
             self.fill_hop(stream.line, stream.hop, hop);
         }
         self.close_activity(stream.line.root);
@@ -424,7 +391,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         if let Some(cluster) = stream.cluster {
             self.tally.edge(cluster, stream.flags, code, stream.route.attempts, duration);
         }
-        if let HttpOutcome::Reply(reply) = &stream.decision.outcome
+        if let HttpOutcome::Reply(reply) = &stream.decision().outcome
             && let Some(policy) = reply.details.strip_prefix("rbac_access_denied_matched_policy[")
         {
             let denier = self.tally.denier(policy.strip_suffix(']').unwrap_or(policy));
@@ -440,15 +407,15 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     fn hop_of_stream(&self, stream: &Stream, bytes_sent: u64, grpc_status: Option<u32>) -> Hop {
         let side = &stream.side;
         let mut hop = self.hop_of_side(side, stream.line, LogKind::Http, stream.start_ns);
-        let decision = &stream.decision;
-        let logged = stream.sent.as_deref().unwrap_or(&stream.head);
+        let decision = stream.decision();
+        let logged = stream.sent.as_deref().unwrap_or(stream.head());
         let original = self.exchanges.get(stream.exchange).map(|x| x.head.path.clone());
         hop.duration_ns = self.queue.now() - stream.start_ns;
-        let (code, details) = stream.answered.clone().unwrap_or((0, Str::default()));
+        let (code, details) = stream.answered.as_ref().map_or((0, Str::default()), |(c, d)| (*c, d.text()));
         hop.code = Some(code);
         hop.details = Some(details);
         hop.flags = stream.flags;
-        hop.method = Some(stream.head.method.clone());
+        hop.method = Some(stream.head().method.clone());
         hop.authority = logged.authority.clone();
         hop.path = Some(logged.path.clone());
         hop.original_path = logged
@@ -456,11 +423,11 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             .first("x-envoy-original-path")
             .map(Str::from)
             .or(original.filter(|o| *o != logged.path));
-        hop.protocol = Some(stream.head.protocol);
+        hop.protocol = Some(stream.head().protocol);
         hop.attempts = stream.route.attempts;
         hop.bytes_sent = bytes_sent;
         hop.bytes_received =
-            if stream.complete { stream.head.body_bytes } else { stream.head.body_bytes / 2 };
+            if stream.complete { stream.head().body_bytes } else { stream.head().body_bytes / 2 };
         hop.grpc_status = grpc_status;
         hop.upstream_failure = stream.route.upstream_failure.clone();
         hop.upstream_tls = stream.route.upstream_tls;
@@ -475,7 +442,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         if let HttpOutcome::Forward(plan) = &decision.outcome {
             hop.timeout_ns = plan.timeout_ns;
         }
-        if let Some(cluster) = stream.routed {
+        if let Some(cluster) = stream.decided.routed {
             hop.cluster = Some(cluster);
             hop.cluster_name = Some(cluster_of(&side.snapshot, cluster).name.clone());
         }

@@ -7,7 +7,7 @@ use mesh_core::cx::{Draws, Purpose, Step, TraceSink};
 use mesh_core::ids::{Nanos, OriginId};
 use mesh_core::request::{Headers, Protocol};
 
-use super::answer::{echo, fixed, propagate};
+use super::answer::{echo, fixed};
 use super::app::SERVICE;
 use super::client::Calling;
 use super::state::{
@@ -144,7 +144,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             self.queue.after(0, Event::Served(id));
             return;
         }
-        let served = exchange.and_then(|x| self.exchanges.get(x)).map(|x| x.head.clone());
+        let served = exchange.and_then(|x| self.exchanges.get(x)).map(|x| (Arc::clone(&x.head), x.class));
         let Answerer::Pod(pod) = who else { return };
         if self.is_too_deep(pod, line) {
             if let Some(job) = self.jobs.get_mut(id) {
@@ -154,8 +154,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             self.finish_job(id);
             return;
         }
-        let keep =
-            self.pods.get(pod as usize).map(|p| p.behavior.propagate_headers.clone()).unwrap_or_default();
+        let behavior = self.pods.get(pod as usize).map(|p| Arc::clone(&p.behavior));
+        let keep: &[Str] = behavior.as_ref().map_or(&[], |b| &b.propagate_headers);
         for (i, call) in group.iter().enumerate() {
             let number = match self.roots.get_mut(line.root) {
                 Some(root) => {
@@ -170,9 +170,9 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                 key: mix(line.key, u64::from(step) << 16 | i as u64 | 1 << 40),
                 ..line
             };
-            let head = call.template.head(0).map(|(head, class)| match &served {
-                Some(from) => propagate(head, class, from, &keep),
-                None => (head, class),
+            let head = call.template.head(0).map(|head| match &served {
+                Some(from) => self.memo.propagated(head, from, keep),
+                None => head,
             });
             self.call(Calling {
                 line: nested,
@@ -205,7 +205,9 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         } else {
             format!("more than {MOST_CALLS} calls caused by one request, at {name}")
         };
-        root.unknown.get_or_insert(Unknown { proxy: None, what: what.into(), origin: OriginId::NONE });
+        root.unknown.get_or_insert_with(|| {
+            Box::new(Unknown { proxy: None, what: what.into(), origin: OriginId::NONE })
+        });
         true
     }
 

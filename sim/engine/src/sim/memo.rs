@@ -1,4 +1,5 @@
-//! Remembered steps of requests that repeat: where a connection lands, and the head as it leaves.
+//! Remembered steps of requests that repeat: where a connection lands, and the head as it leaves. What is decided in
+//! between: `decided.rs`.
 //!
 //! Both are pure functions of things that stay the same between repetitions of a request. Nothing random is
 //! remembered, and nothing at all where an input could be the client's port, which differs every time.
@@ -8,13 +9,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use mesh_core::Str;
-use mesh_core::ids::RouteId;
 use mesh_core::ir::{
     ClusterSpecifier, Forward, HashPolicy, HeaderMutations, Route, RouteAction, RouteConfiguration,
     RouteSpecifier, Snapshot, Terminal,
 };
-use mesh_core::request::{Peer, RequestHead};
+use mesh_core::request::{FirstBytes, Peer, RequestHead};
+use mesh_core::tls::ClientHello;
 
+use super::answer::propagate;
+use super::decided::{Decisions, LeafId};
 use super::state::{Content, HttpSide, ProxyIx};
 use crate::plan::{Change, Plan};
 
@@ -26,23 +29,34 @@ impl HeadClass {
     pub(crate) const UNIQUE: HeadClass = HeadClass(0);
 }
 
-/// What the finished head of a first attempt depends on, given where the request arrived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FinalKey {
-    pub(crate) head: HeadClass,
-    pub(crate) virtual_host: Option<u32>,
-    pub(crate) route: Option<RouteId>,
-    pub(crate) weighted: Option<u32>,
-}
-
-/// Finished heads kept per place.
+/// Finished heads, and classes of heads that arrive, kept per place.
 const MOST: usize = 64;
 
-/// A place where requests arrive: equal listener, chain, addresses and peer.
+/// Heads of calls with propagated headers kept per run.
+const MOST_PROPAGATED: usize = 1 << 14;
+
+/// A head with its class.
+pub(crate) type Classed = (Arc<RequestHead>, HeadClass);
+
+/// A place where requests arrive: equal listener, chain, addresses, bytes and peer.
 struct Place {
     snapshot: Arc<Snapshot>,
     peer: Peer,
-    finals: Vec<(FinalKey, Arc<RequestHead>, HeadClass)>,
+    tls: Option<ClientHello>,
+    bytes: FirstBytes,
+    /// Heads as they leave.
+    finals: Vec<Classed>,
+    /// Decisions about heads of a class.
+    trees: Vec<(HeadClass, u32)>,
+}
+
+impl Place {
+    fn is_of(&self, side: &HttpSide) -> bool {
+        Arc::ptr_eq(&self.snapshot, &side.snapshot)
+            && self.peer == side.peer
+            && self.tls == side.connection.tls
+            && self.bytes == side.connection.bytes
+    }
 }
 
 /// A connection of a client that found its chain before.
@@ -59,7 +73,9 @@ type PlaceKey = (ProxyIx, u32, Option<u32>, IpAddr, SocketAddr, Option<Str>);
 pub(crate) struct Memo {
     next_class: u32,
     places: Vec<Place>,
-    by_key: BTreeMap<PlaceKey, u32>,
+    by_key: BTreeMap<PlaceKey, Vec<u32>>,
+    pub(super) decisions: Decisions,
+    propagated: BTreeMap<(HeadClass, HeadClass), Classed>,
     landings: Vec<Vec<Landing>>,
     /// Snapshots in which nothing depends on the client's port.
     portless: Vec<(Arc<Snapshot>, bool)>,
@@ -71,6 +87,8 @@ impl Memo {
             next_class: 1,
             places: Vec::new(),
             by_key: BTreeMap::new(),
+            decisions: Decisions::default(),
+            propagated: BTreeMap::new(),
             landings: Vec::new(),
             portless: Vec::new(),
         }
@@ -101,48 +119,84 @@ impl Memo {
         let principal = side.peer.principal().map(Str::from);
         let key =
             (side.proxy, side.chain.listener.0, side.chain.chain, c.source.ip(), c.destination, principal);
-        if let Some(at) = self.by_key.get(&key)
-            && let Some(place) = self.places.get(*at as usize)
-            && Arc::ptr_eq(&place.snapshot, &side.snapshot)
-            && place.peer == side.peer
-        {
+        let known = self.by_key.entry(key).or_default();
+        let place = known.iter().find(|at| self.places.get(**at as usize).is_some_and(|p| p.is_of(side)));
+        if let Some(at) = place {
             return Some(*at);
         }
         let at = self.places.len() as u32;
-        let snapshot = Arc::clone(&side.snapshot);
-        self.places.push(Place { snapshot, peer: side.peer.clone(), finals: Vec::new() });
-        self.by_key.insert(key, at);
+        self.places.push(Place {
+            snapshot: Arc::clone(&side.snapshot),
+            peer: side.peer.clone(),
+            tls: side.connection.tls.clone(),
+            bytes: side.connection.bytes,
+            finals: Vec::new(),
+            trees: Vec::new(),
+        });
+        known.push(at);
         Some(at)
     }
 
-    /// A finished head made before.
-    pub(crate) fn finished(
-        &self,
-        place: Option<u32>,
-        key: FinalKey,
-    ) -> Option<(Arc<RequestHead>, HeadClass)> {
-        if key.head == HeadClass::UNIQUE {
-            return None;
-        }
-        let place = self.places.get(place? as usize)?;
-        let found = place.finals.iter().find(|(k, _, _)| *k == key)?;
-        Some((Arc::clone(&found.1), found.2))
+    /// Where the decisions about heads of a class begin.
+    pub(super) fn tree(&self, place: u32, class: HeadClass) -> Option<u32> {
+        let trees = &self.places.get(place as usize)?.trees;
+        trees.iter().find(|(c, _)| *c == class).map(|(_, root)| *root)
     }
 
-    /// Remembers a finished head and gives it a class.
-    pub(crate) fn finish(&mut self, place: Option<u32>, key: FinalKey, head: &Arc<RequestHead>) -> HeadClass {
-        if key.head == HeadClass::UNIQUE {
-            return HeadClass::UNIQUE;
+    /// Remembers where the decisions about heads of a class begin.
+    pub(super) fn plant(&mut self, place: u32, class: HeadClass, root: u32) {
+        if let Some(place) = self.places.get_mut(place as usize)
+            && !place.trees.iter().any(|(c, _)| *c == class)
+        {
+            place.trees.push((class, root));
         }
-        let class = self.head_class();
-        let Some(place) = place.and_then(|p| self.places.get_mut(p as usize)) else {
-            return HeadClass::UNIQUE;
+    }
+
+    /// Whether decisions about another class of heads are worth remembering there.
+    pub(super) fn has_room(&self, place: u32) -> bool {
+        self.places.get(place as usize).is_some_and(|p| p.trees.len() < MOST)
+    }
+
+    /// Remembers the finished head of a remembered decision and gives it a class. Decisions that differ in what is done
+    /// besides (a delay, a mirror) share their heads.
+    pub(super) fn finish(&mut self, place: Option<u32>, leaf: Option<LeafId>, head: RequestHead) -> Classed {
+        let found =
+            place.zip(leaf).and_then(|(place, leaf)| Some((self.places.get_mut(place as usize)?, leaf)));
+        let Some((place, leaf)) = found else { return (Arc::new(head), HeadClass::UNIQUE) };
+        let (head, class) = match place.finals.iter().find(|(made, _)| **made == head) {
+            Some((made, class)) => (Arc::clone(made), *class),
+            None if place.finals.len() >= MOST => return (Arc::new(head), HeadClass::UNIQUE),
+            None => {
+                self.next_class += 1;
+                let made = (Arc::new(head), HeadClass(self.next_class));
+                place.finals.push((Arc::clone(&made.0), made.1));
+                made
+            }
         };
-        if place.finals.len() >= MOST {
-            return HeadClass::UNIQUE;
+        self.decisions.finish(leaf, &head, class);
+        (head, class)
+    }
+
+    /// The head of a call with what is propagated from the served request: the same for equal heads, as a template (and
+    /// so its class) belongs to one pod.
+    pub(super) fn propagated(&mut self, call: Classed, served: &Classed, keep: &[Str]) -> Classed {
+        if keep.is_empty() {
+            return call;
         }
-        place.finals.push((key, Arc::clone(head), class));
-        class
+        let key = (call.1, served.1);
+        if let Some(known) = self.propagated.get(&key) {
+            return known.clone();
+        }
+        let repeats = call.1 != HeadClass::UNIQUE && served.1 != HeadClass::UNIQUE;
+        let (head, class) = match propagate(&call.0, &served.0, keep) {
+            None => call,
+            Some(head) if repeats => (Arc::new(head), self.head_class()),
+            Some(head) => return (Arc::new(head), HeadClass::UNIQUE),
+        };
+        if repeats && self.propagated.len() < MOST_PROPAGATED {
+            self.propagated.insert(key, (Arc::clone(&head), class));
+        }
+        (head, class)
     }
 
     /// The connection manager an equal connection found before.

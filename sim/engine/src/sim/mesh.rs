@@ -91,6 +91,11 @@ pub(crate) struct ClusterRun {
 }
 
 impl ClusterRun {
+    /// Its configuration and its state.
+    pub(crate) fn parts(&mut self) -> (&Cluster, &mut ClusterState) {
+        (cluster_of(&self.snapshot, self.id), &mut self.state)
+    }
+
     /// Its configuration, by a snapshot that the caller holds.
     pub(crate) fn config(&self) -> (Arc<Snapshot>, ClusterId) {
         (Arc::clone(&self.snapshot), self.id)
@@ -307,6 +312,21 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         pod.map_or_else(|| Str::from("default"), |p| p.pod.namespace.clone())
     }
 
+    /// The run's cluster for an id of the snapshot this proxy has, if it was used before.
+    pub(super) fn known_cluster(
+        &self,
+        proxy: ProxyIx,
+        snapshot: &Arc<Snapshot>,
+        id: ClusterId,
+    ) -> Option<ClusterIx> {
+        let run = self.proxies.get(proxy as usize)?;
+        if Arc::ptr_eq(run.snapshot(), snapshot) {
+            run.by_id.get(id.index()).copied().flatten()
+        } else {
+            None
+        }
+    }
+
     /// The run's cluster for an id of a snapshot this proxy has or had.
     pub(super) fn cluster_ix(
         &mut self,
@@ -314,11 +334,11 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         snapshot: &Arc<Snapshot>,
         id: ClusterId,
     ) -> Option<ClusterIx> {
+        if let Some(known) = self.known_cluster(proxy, snapshot, id) {
+            return Some(known);
+        }
         let run = self.proxies.get(proxy as usize)?;
         let current = Arc::ptr_eq(run.snapshot(), snapshot);
-        if current && let Some(Some(ix)) = run.by_id.get(id.index()) {
-            return Some(*ix);
-        }
         let name = snapshot.clusters.get(id.index())?.name.clone();
         let ix = match run.by_name.get(&name) {
             Some(ix) => *ix,
@@ -411,10 +431,10 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             return;
         }
         run.timer = None;
-        let (snapshot, id) = run.config();
         let mut draws = At { key: mix(run.key, now), chance: &mut self.chance };
         let mut events = Vec::new();
-        run.state.on_timer(cluster_of(&snapshot, id), now, &mut draws, &mut |e| events.push(e));
+        let (cluster, state) = run.parts();
+        state.on_timer(cluster, now, &mut draws, &mut |e| events.push(e));
         self.note_outliers(ix, &events);
         self.arm_cluster(ix);
     }

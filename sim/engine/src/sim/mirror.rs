@@ -11,7 +11,6 @@ use mesh_core::request::{Protocol, RequestHead};
 use mesh_core::upstream::{PickContext, UpstreamEvent};
 
 use super::memo::HeadClass;
-use super::mesh::cluster_of;
 use super::pool::Ticket;
 use super::router::{forward_of, plan_of};
 use super::state::{Caller, ClusterIx, Lineage, MirrorCopy, PoolIx, RootId, StreamId};
@@ -26,7 +25,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let timeout_ns = plan.timeout_ns;
         let (proxy, side) = (stream.side.proxy, Arc::clone(&stream.side));
         // After request mutation: with a host that could not be picked there is still a finished head.
-        let copy = stream.sent.clone().unwrap_or_else(|| Arc::new(stream.head.clone()));
+        let copy = stream.sent.clone().unwrap_or_else(|| Arc::clone(stream.head()));
         let base = stream.line;
         let fired: Vec<(usize, Str)> = forward
             .mirrors
@@ -68,12 +67,11 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     ) {
         let now = self.queue.now();
         let Some(run) = self.clusters.get_mut(ix as usize) else { return };
-        let (snapshot, cluster) = run.config();
-        let cluster = cluster_of(&snapshot, cluster);
+        let (cluster, state) = run.parts();
         let context =
             PickContext { hash: None, attempt: 1, tried: &[], retry: None, original_dst: Some(original_dst) };
         let mut draws = At { key: line.key, chance: &mut self.chance };
-        let Some(host) = run.state.pick(cluster, &context, now, &mut draws) else { return };
+        let Some(host) = state.pick(cluster, &context, now, &mut draws) else { return };
         let protocol = match cluster.protocol {
             UpstreamProtocol::Http2 => Protocol::Http2,
             UpstreamProtocol::Downstream if head.protocol == Protocol::Http2 => Protocol::Http2,
@@ -124,7 +122,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// A mirror copy is over; only the detector of its cluster cares.
     pub(super) fn copy_done(&mut self, root: RootId, copy: MirrorCopy, event: Option<UpstreamEvent>) {
         if let Some(event) = event {
-            self.host_event(copy.cluster, copy.host, event, u64::from(copy.cluster));
+            self.host_event(copy.cluster, copy.host, event, || u64::from(copy.cluster));
         }
         self.close_activity(root);
     }

@@ -12,6 +12,7 @@ mod app;
 mod arena;
 mod change;
 mod client;
+mod decided;
 mod hop;
 mod http;
 mod job;
@@ -33,7 +34,7 @@ mod traffic;
 mod words;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use mesh_core::Str;
@@ -83,6 +84,9 @@ enum Event {
 /// The addresses of a name, or that it does not exist.
 type DnsAnswer = Option<Arc<[IpAddr]>>;
 
+/// By client and the machine dialled for it: address and road.
+type Roads = BTreeMap<(Option<PodIx>, Option<IpAddr>), (SocketAddr, net::Road)>;
+
 /// One run.
 pub(crate) struct Sim<'p, C, S> {
     plan: &'p Plan,
@@ -129,6 +133,8 @@ pub(crate) struct Sim<'p, C, S> {
     /// DNS answers by name and namespace.
     dns_answers: BTreeMap<Str, BTreeMap<Str, DnsAnswer>>,
     memo: memo::Memo,
+    /// By template, where its calls lead, as far as known; emptied by every change.
+    roads: Vec<Roads>,
     /// Response headers are looked at by nobody: records are not kept and no proxy acts on them.
     bare: bool,
 }
@@ -178,6 +184,7 @@ impl<'p, C: Chance, S: TraceSink> Sim<'p, C, S> {
             events: 0,
             dns_answers: BTreeMap::new(),
             memo,
+            roads: Vec::new(),
             bare: !plan.record.requests && !S::ENABLED && !memo::answers_matter(plan),
         };
         sim.adopt(Arc::clone(&plan.world), 0, 0);
@@ -191,7 +198,7 @@ impl<'p, C: Chance, S: TraceSink> Sim<'p, C, S> {
             self.queue.at(*at, Event::Change(i as u32));
         }
         self.start_traffic();
-        while self.queue.len() > self.background {
+        while self.queue.len() > self.background || self.queue.is_due() {
             let Some(event) = self.queue.pop() else { break };
             self.events += 1;
             self.handle(event);
@@ -199,7 +206,25 @@ impl<'p, C: Chance, S: TraceSink> Sim<'p, C, S> {
                 break;
             }
         }
+        self.queue.advance();
         self.close_all();
+    }
+
+    /// Sets a timer that is mostly for nothing.
+    fn timer(&mut self, delay: Nanos, event: Event) {
+        let (calls, streams, conns) = (&self.calls, &self.streams, &self.conns);
+        self.queue.timer(delay, event, |event| match event {
+            Event::Impatient(call, _) => calls.get(*call).is_none(),
+            Event::RouteTimeout(stream) | Event::StreamDuration(stream) | Event::StreamIdle(stream) => {
+                streams.get(*stream).is_none()
+            }
+            Event::PerTry(stream, attempt) => {
+                streams.get(*stream).is_none_or(|s| s.route.attempts != *attempt)
+            }
+            Event::Idle(conn, epoch) => conns.get(*conn).is_none_or(|c| c.pooled.idle_epoch != *epoch),
+            Event::ConnectTimeout(conn) => conns.get(*conn).is_none(),
+            _ => false,
+        });
     }
 
     /// Keeps steps and record of the `number`-th request to begin, from 1, only; the run ends with it.
@@ -249,10 +274,17 @@ impl<'p, C: Chance, S: TraceSink> Sim<'p, C, S> {
                 self.background = self.background.saturating_sub(1);
                 self.cluster_timer(cluster);
             }
-            Event::Configure(proxy, configuration) => self.configure(proxy, configuration),
-            Event::Change(change) => self.change(change),
+            Event::Configure(proxy, configuration) => {
+                self.roads.clear();
+                self.configure(proxy, configuration);
+            }
+            Event::Change(change) => {
+                self.roads.clear();
+                self.change(change);
+            }
             Event::Ended(pod, since) => {
                 self.background = self.background.saturating_sub(1);
+                self.roads.clear();
                 self.ended(pod, since);
             }
         }

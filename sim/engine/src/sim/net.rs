@@ -8,6 +8,7 @@ use std::sync::Arc;
 use mesh_core::cx::{Step, TraceSink};
 use mesh_core::ids::Nanos;
 use mesh_core::ir::{ProxyKind, TrafficDirection};
+use smallvec::SmallVec;
 
 use super::state::{
     Answerer, AppSide, CloseKind, Conn, ConnId, ConnectError, Content, Down, Lineage, Owner, PodIx, Pooled,
@@ -41,51 +42,78 @@ pub(crate) struct Dialing {
     pub(crate) line: Lineage,
 }
 
+/// Where a connection leads: the same until the world, a configuration or a behavior changes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Road {
+    target: Target,
+    destination: SocketAddr,
+    fail: Option<ConnectError>,
+    /// One way.
+    latency_ns: Nanos,
+    connect_ns: Nanos,
+    /// Pods at its ends that are not modelled.
+    tainted: [Option<PodIx>; 2],
+}
+
 impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// Opens a connection; the owner hears of its establishment or failure by an event.
     pub(super) fn dial(&mut self, dialing: Dialing) -> ConnId {
-        let Dialing { place, source, destination, content, owner, line } = dialing;
-        self.about(line.root);
-        let route = self.lead(place, destination);
-        let (target, destination, fail) = match route {
+        self.about(dialing.line.root);
+        let road = self.survey(dialing.place, dialing.destination);
+        self.open(dialing, road)
+    }
+
+    /// Finds out where a connection to this address leads and how long that takes.
+    pub(super) fn survey(&mut self, place: Place, destination: SocketAddr) -> Road {
+        let (target, destination, fail) = match self.lead(place, destination) {
             Ok((target, to)) => (target, to, None),
             Err(e) => (Target::Internet, destination, Some(e)),
         };
-        if let Place::App(pod) = place {
-            self.taint_pod(line.root, pod);
-        }
-        if let Some(pod) = self.pod_at(destination.ip()) {
-            self.taint_pod(line.root, pod);
-        }
         let from = match place {
             Place::App(pod) => Some(pod),
             Place::Proxy(p) | Place::Inbound(p) => self.proxies.get(p as usize).map(|p| p.pod),
             Place::Outside => None,
         };
+        let sender = match place {
+            Place::App(pod) => Some(pod),
+            Place::Proxy(_) | Place::Inbound(_) | Place::Outside => None,
+        };
+        let unmodelled =
+            |pod: &PodIx| self.pods.get(*pod as usize).is_some_and(|run| run.pod.taint.is_some());
+        let tainted = [sender.filter(unmodelled), self.pod_at(destination.ip()).filter(unmodelled)];
         let (latency_ns, connect_ns) = self.distance(from, target);
+        Road { target, destination, fail, latency_ns, connect_ns, tainted }
+    }
+
+    /// Opens a connection along a road.
+    pub(super) fn open(&mut self, dialing: Dialing, road: Road) -> ConnId {
+        let Dialing { source, content, owner, line, .. } = dialing;
+        for pod in road.tainted.into_iter().flatten() {
+            self.taint_pod(line.root, pod);
+        }
         let conn = self.conns.insert(Conn {
             line,
             owner,
             source,
-            destination,
+            destination: road.destination,
             content,
-            target,
-            latency_ns,
+            target: road.target,
+            latency_ns: road.latency_ns,
             up: false,
             server: Server::Undecided,
-            streams: Vec::new(),
-            jobs: Vec::new(),
+            streams: SmallVec::new(),
+            jobs: SmallVec::new(),
             session: None,
             begun: false,
             pooled: Pooled::default(),
         });
-        match fail {
-            None => self.queue.after(connect_ns, Event::Connected(conn)),
+        match road.fail {
+            None => self.queue.fixed(road.connect_ns, Event::Connected(conn)),
             Some(ConnectError::Dropped) => {}
             Some(ConnectError::Unreachable) => {
                 self.queue.after(0, Event::ConnectFailed(conn, ConnectError::Unreachable));
             }
-            Some(error) => self.queue.after(connect_ns, Event::ConnectFailed(conn, error)),
+            Some(error) => self.queue.after(road.connect_ns, Event::ConnectFailed(conn, error)),
         }
         conn
     }
@@ -297,13 +325,13 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// Bytes towards the server, arriving after the latency.
     pub(super) fn send_up(&mut self, id: ConnId, up: Up) {
         let Some(conn) = self.conns.get(id) else { return };
-        self.queue.after(conn.latency_ns, Event::Up(id, up));
+        self.queue.fixed(conn.latency_ns, Event::Up(id, up));
     }
 
     /// Bytes towards the client, arriving after the latency.
     pub(super) fn send_down(&mut self, id: ConnId, down: Down) {
         let Some(conn) = self.conns.get(id) else { return };
-        self.queue.after(conn.latency_ns, Event::Down(id, down));
+        self.queue.fixed(conn.latency_ns, Event::Down(id, down));
     }
 
     /// Bytes reach the server's end.
@@ -373,11 +401,12 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
 
     /// Both ends know that the connection is over.
     pub(super) fn forget(&mut self, id: ConnId) {
-        if let Some(conn) = self.conns.remove(id)
-            && let Server::App(AppSide { who: Answerer::Pod(pod), .. }) = conn.server
+        let Some(conn) = self.conns.get(id) else { return };
+        if let Server::App(AppSide { who: Answerer::Pod(pod), .. }) = conn.server
             && let Some(run) = self.pods.get_mut(pod as usize)
         {
             run.conns.remove(&id);
         }
+        self.conns.discard(id);
     }
 }

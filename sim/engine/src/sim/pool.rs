@@ -132,8 +132,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         }
         let (cluster, host) = (pool.key.cluster, pool.key.host);
         let Some(run) = self.clusters.get_mut(cluster as usize) else { return };
-        let (snapshot, id) = run.config();
-        if !run.state.try_pending(cluster_of(&snapshot, id)) {
+        let (config, state) = run.parts();
+        if !state.try_pending(config) {
             // No host is logged: the request never came near a connection (semantics: envoy-routing 7.5).
             if let Caller::Attempt(stream, _) = ticket.caller
                 && let Some(stream) = self.streams.get_mut(stream)
@@ -180,17 +180,17 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         for _ in 0..3 {
             let Some(pool) = self.pools.get(ix as usize) else { return };
             let Some(run) = self.clusters.get_mut(pool.key.cluster as usize) else { return };
-            let (snapshot, id) = run.config();
-            let cluster = cluster_of(&snapshot, id);
+            let (cluster, state) = run.parts();
             let per_connection = streams_at_first(pool.key.protocol, cluster);
             let capacity = pool.connecting.len() as u64 * u64::from(per_connection);
             if pool.pending.len() as u64 <= capacity {
                 return;
             }
-            if !run.state.may_connect(cluster, pool.all.is_empty()) {
+            if !state.may_connect(cluster, pool.all.is_empty()) {
                 return;
             }
-            self.open_pooled(ix, host, cluster.connect_timeout_ns, cluster.max_connection_duration_ns);
+            let (timeout, age) = (cluster.connect_timeout_ns, cluster.max_connection_duration_ns);
+            self.open_pooled(ix, host, timeout, age);
         }
     }
 
@@ -201,8 +201,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let Some(run) = self.clusters.get_mut(cluster as usize) else { return };
         run.state.connection_opened(host);
         self.tally.connected(cluster);
-        let (snapshot, id) = run.config();
-        let bind = cluster_of(&snapshot, id).upstream_bind;
+        let bind = cluster_of(&run.snapshot, run.id).upstream_bind;
         let proxy = run.proxy;
         let address = run.state.host(host).and_then(|h| h.address.socket());
         let own =
@@ -223,7 +222,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         if missing {
             self.queue.after(0, Event::ConnectFailed(conn, ConnectError::Unreachable));
         } else if timeout > 0 {
-            self.queue.after(timeout, Event::ConnectTimeout(conn));
+            self.timer(timeout, Event::ConnectTimeout(conn));
         }
         if let Some(age) = max_age {
             self.queue.after(age, Event::Aged(conn));
@@ -279,12 +278,13 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let Some(pool) = self.pools.get_mut(ix as usize) else { return };
         let (cluster, host, protocol) = (pool.key.cluster, pool.key.host, pool.key.protocol);
         let Some(run) = self.clusters.get_mut(cluster as usize) else { return };
-        let (snapshot, id) = run.config();
-        let config = cluster_of(&snapshot, id);
-        if !run.state.try_attach(config, host) {
+        let (config, state) = run.parts();
+        if !state.try_attach(config, host) {
             self.refuse(ticket);
             return;
         }
+        let most = streams_per_connection(protocol, config.max_concurrent_streams);
+        let limit = config.max_requests_per_connection;
         let Ticket { caller, line, head, class, complete } = ticket;
         let exchange = self.exchanges.insert(Exchange {
             line,
@@ -300,15 +300,13 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         c.pooled.active.push(exchange);
         c.pooled.served += 1;
         c.pooled.idle_epoch = c.pooled.idle_epoch.wrapping_add(1);
-        let limit = config.max_requests_per_connection;
-        let full = c.pooled.active.len() as u64
-            >= u64::from(streams_per_connection(protocol, config.max_concurrent_streams));
+        let full = c.pooled.active.len() as u64 >= u64::from(most);
         let worn = limit > 0 && c.pooled.served >= limit;
         c.pooled.draining |= worn;
         if (full || worn)
             && let Some(pool) = self.pools.get_mut(ix as usize)
         {
-            pool.ready.retain(|r| *r != conn);
+            take_last(&mut pool.ready, conn);
         }
         self.send_up(conn, Up::Request(exchange));
         if let Caller::Attempt(stream, attempt) = caller {
@@ -344,7 +342,10 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             }
         } else if !draining {
             if let Some(pool) = self.pools.get_mut(ix as usize) {
-                pool.ready.retain(|r| *r != conn);
+                // A connection of one stream had no room until now.
+                if pool.key.protocol == Protocol::Http2 {
+                    take_last(&mut pool.ready, conn);
+                }
                 pool.ready.push(conn);
             }
             self.serve_pending(ix);
@@ -465,6 +466,13 @@ fn streams_at_first(protocol: Protocol, cluster: &Cluster) -> u32 {
     match cluster.max_requests_per_connection {
         0 => streams,
         requests => streams.min(requests),
+    }
+}
+
+/// Takes a connection out of a list in which it stands near the end, if at all.
+fn take_last(list: &mut Vec<ConnId>, conn: ConnId) {
+    if let Some(at) = list.iter().rposition(|c| *c == conn) {
+        list.remove(at);
     }
 }
 

@@ -23,7 +23,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                     let connecting =
                         self.pools.get(ix as usize).is_some_and(|p| p.connecting.contains(&conn));
                     if let Some(c) = self.conns.get_mut(conn) {
-                        c.session = Some(session);
+                        c.session = Some(Box::new(session));
                     }
                     if connecting {
                         self.pool_ready(ix, conn);
@@ -121,7 +121,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let h2 = self.exchanges.get(exchange).is_some_and(|x| x.head.protocol == Protocol::Http2);
         let reusable = h2 || (reusable && !closes);
         self.release_exchange(conn, exchange, reusable);
-        self.exchanges.remove(exchange);
+        self.exchanges.discard(exchange);
     }
 
     /// The stream's end without a complete answer.
@@ -147,7 +147,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         if timeout == 0 || !c.pooled.active.is_empty() || due > self.horizon_ns {
             return;
         }
-        self.queue.at(due, Event::Idle(conn, c.pooled.idle_epoch));
+        let epoch = c.pooled.idle_epoch;
+        self.timer(timeout, Event::Idle(conn, epoch));
     }
 
     /// An idle timer fires.

@@ -5,19 +5,18 @@ use std::sync::Arc;
 
 use mesh_core::cx::{Step, TraceSink};
 use mesh_core::decide::{self, ForwardPlan, HttpOutcome};
-use mesh_core::ids::{Nanos, OriginId, Taint};
-use mesh_core::ir::{Cluster, Discovery, Forward, HostRewrite, RetryPolicy, RouteAction, UpstreamProtocol};
+use mesh_core::ids::{ClusterId, Nanos, OriginId, Taint};
+use mesh_core::ir::{Cluster, Discovery, Forward, RetryPolicy, RouteAction, UpstreamProtocol};
 use mesh_core::request::{Protocol, RequestHead};
 use mesh_core::response::{LocalReply, ResponseFlag};
 use mesh_core::upstream::{
     AttemptOutcome, PickContext, ResetReason, RetryDecision, RetryState, UpstreamEvent,
 };
 
-use super::memo::{FinalKey, HeadClass};
 use super::mesh::cluster_of;
 use super::pool::Ticket;
 use super::state::{
-    Answerer, Attempt, AttemptReset, Caller, ClusterIx, ConnId, ExchangeId, Stream, StreamId, Up,
+    Answerer, Attempt, AttemptReset, Caller, ClusterIx, ConnId, Details, ExchangeId, Stream, StreamId, Up,
 };
 use super::words;
 use super::{Event, Sim};
@@ -41,14 +40,14 @@ fn shorten_timeout(head: &mut RequestHead, plan: Option<&ForwardPlan>, elapsed_n
 }
 
 pub(super) fn plan_of(stream: &Stream) -> Option<&ForwardPlan> {
-    match &stream.decision.outcome {
+    match &stream.decision().outcome {
         HttpOutcome::Forward(plan) => Some(plan),
         HttpOutcome::Reply(_) => None,
     }
 }
 
 pub(super) fn forward_of(stream: &Stream) -> Option<&Forward> {
-    match &stream.decision.route(&stream.side.snapshot)?.action {
+    match &stream.decision().route(&stream.side.snapshot)?.action {
         RouteAction::Forward(forward) => Some(forward),
         _ => None,
     }
@@ -64,21 +63,25 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let now = self.queue.now();
         let Some(stream) = self.streams.get(id) else { return };
         let Some(plan) = plan_of(stream) else { return };
-        let (proxy, snapshot, cluster) = (stream.side.proxy, Arc::clone(&stream.side.snapshot), plan.cluster);
-        let (timeout, mirrors, complete, root) =
-            (plan.timeout_ns, plan.mirrors, stream.complete, stream.line.root);
+        let (cluster, timeout, mirrors) = (plan.cluster, plan.timeout_ns, plan.mirrors);
+        let complete = stream.complete;
         let retry = policy_of(stream).map(RetryState::new);
-        let Some(ix) = self.cluster_ix(proxy, &snapshot, cluster) else { return };
-        for taint in &cluster_of(&snapshot, cluster).taints {
-            self.taint(root, Some(proxy), taint);
-        }
+        let ix = match self.known_cluster(stream.side.proxy, &stream.side.snapshot, cluster) {
+            Some(ix) => ix,
+            None => {
+                let side = Arc::clone(&stream.side);
+                let Some(ix) = self.cluster_ix(side.proxy, &side.snapshot, cluster) else { return };
+                ix
+            }
+        };
+        self.taint_cluster(id, cluster);
         if let Some(stream) = self.streams.get_mut(id) {
             stream.cluster = Some(ix);
             stream.route.retry = retry;
             stream.route.routed_ns = now;
         }
         if timeout > 0 && complete {
-            self.queue.after(timeout, Event::RouteTimeout(id));
+            self.timer(timeout, Event::RouteTimeout(id));
         }
         self.try_once(id);
         if mirrors != 0 {
@@ -115,26 +118,26 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             hash,
             attempt: u16::try_from(attempt).unwrap_or(u16::MAX),
             tried: &tried,
-            retry: policy_of(stream),
+            // A first attempt has nothing to avoid.
+            retry: if attempt > 1 { policy_of(stream) } else { None },
             original_dst: forwarded.or(Some(stream.side.connection.destination)),
         };
         let Some(run) = self.clusters.get_mut(ix as usize) else { return };
-        let (snapshot, cluster) = run.config();
-        let mut draws = At { key: stream.line.key_at(stream.side.side), chance: &mut self.chance };
-        let cluster = cluster_of(&snapshot, cluster);
-        let host = run.state.pick(cluster, &context, now, &mut draws);
+        let (cluster, state) = run.parts();
+        let mut draws = At { key: stream.key, chance: &mut self.chance };
+        let host = state.pick(cluster, &context, now, &mut draws);
         let open_hash = host
             .filter(|_| made_up && hash.is_none())
-            .and_then(|host| run.state.hash_towards(cluster, host, now));
-        let approximate = run.state.is_approximate();
+            .and_then(|host| state.hash_towards(cluster, host, now));
+        let approximate = state.is_approximate().then_some(cluster.origin);
         self.arm_cluster(ix);
         if let Some(stream) = self.streams.get_mut(id) {
             stream.route.tried = tried;
             stream.route.attempts = attempt;
             stream.route.open_hash = stream.route.open_hash.or(open_hash);
         }
-        if approximate {
-            self.taint_schedule(id, cluster.origin);
+        if let Some(origin) = approximate {
+            self.taint_schedule(id, origin);
         }
         let Some(host) = host else {
             let reply = LocalReply::new(
@@ -158,8 +161,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         if cluster_of(&run.snapshot, run.id).discovery != Discovery::DynamicForwardProxy {
             return Ok(None);
         }
-        let authority = stream.head.authority.as_deref().unwrap_or_default();
-        let default_port = if stream.head.scheme.as_ref() == "https" { 443 } else { 80 };
+        let authority = stream.head().authority.as_deref().unwrap_or_default();
+        let default_port = if stream.head().scheme.as_ref() == "https" { 443 } else { 80 };
         if let Ok(address) = authority.parse::<SocketAddr>() {
             return Ok(Some(address));
         }
@@ -179,35 +182,32 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         }
         let Some(run) = self.clusters.get(ix as usize) else { return };
         let Some(chosen) = run.state.host(host) else { return };
-        let (hostname, origin) = (chosen.hostname.clone(), chosen.origin);
+        let origin = chosen.origin;
         let pipe = chosen.address.socket().is_none();
         self.trace
             .step(|| Step::Host(chosen.address.text().into(), format!("attempt {attempt}").into(), origin));
-        let (snapshot, cluster) = run.config();
-        let cluster = cluster_of(&snapshot, cluster);
-        self.taint_upstream(id, cluster, pipe, origin);
+        let cluster = cluster_of(&run.snapshot, run.id);
+        let configured = cluster.protocol;
+        if pipe || cluster.proxy_protocol > 0 {
+            let (snapshot, at) = run.config();
+            self.taint_upstream(id, cluster_of(&snapshot, at), pipe, origin);
+        }
         let Some(stream) = self.streams.get_mut(id) else { return };
         stream.route.attempts = attempt;
         stream.route.host = Some(host);
         stream.route.tried.push(host);
         stream.route.upstream_failure = None;
         let Some(proxy) = self.proxies.get(stream.side.proxy as usize) else { return };
-        let protocol = match cluster.protocol {
+        let protocol = match configured {
             UpstreamProtocol::Http1 => Protocol::Http11,
             UpstreamProtocol::Http2 => Protocol::Http2,
-            UpstreamProtocol::Downstream if stream.head.protocol == Protocol::Http2 => Protocol::Http2,
+            UpstreamProtocol::Downstream if stream.head().protocol == Protocol::Http2 => Protocol::Http2,
             UpstreamProtocol::Downstream => Protocol::Http11,
         };
         // What is not the first attempt, or goes to a host by its own name, is finished anew.
-        let auto = forward_of(stream).is_some_and(|f| f.host_rewrite == HostRewrite::Auto);
-        let repeats = attempt == 1 && !auto;
-        let key = FinalKey {
-            head: if repeats { stream.class } else { HeadClass::UNIQUE },
-            virtual_host: stream.decision.virtual_host,
-            route: stream.decision.route,
-            weighted: plan_of(stream).and_then(|p| p.weighted),
-        };
-        let (head, class) = match self.memo.finished(stream.side.place, key) {
+        let auto = stream.decided.auto_host;
+        let leaf = stream.leaf.filter(|_| attempt == 1 && !auto);
+        let (head, class) = match leaf.and_then(|leaf| self.memo.decisions.finished(leaf)).cloned() {
             Some(known) => known,
             None => {
                 let mut head = decide::finalize_request(
@@ -216,20 +216,19 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                     &stream.side.connection,
                     &stream.side.peer,
                     &proxy.identity,
-                    &stream.decision,
+                    stream.decision(),
                     attempt,
-                    &stream.head,
+                    stream.head(),
                 );
-                if auto && !hostname.is_empty() {
-                    head.authority = Some(hostname);
+                let named = self.clusters.get(ix as usize).and_then(|run| run.state.host(host));
+                if auto && let Some(named) = named.filter(|h| !h.hostname.is_empty()) {
+                    head.authority = Some(named.hostname.clone());
                 }
                 head.protocol = protocol;
                 if attempt > 1 {
                     shorten_timeout(&mut head, plan_of(stream), now.saturating_sub(stream.route.routed_ns));
                 }
-                let head = Arc::new(head);
-                let class = self.memo.finish(stream.side.place, key, &head);
-                (head, class)
+                self.memo.finish(stream.side.place, leaf, head)
             }
         };
         stream.route.upstream_protocol = Some(protocol);
@@ -248,6 +247,18 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let (root, proxy) = (stream.line.root, stream.side.proxy);
         let what = "which host a retry picks under weights without a small common measure".into();
         self.taint(root, Some(proxy), &Taint { what, origin });
+    }
+
+    /// What of the cluster is not modelled.
+    fn taint_cluster(&mut self, id: StreamId, cluster: ClusterId) {
+        let Some(stream) = self.streams.get(id) else { return };
+        if cluster_of(&stream.side.snapshot, cluster).taints.is_empty() {
+            return;
+        }
+        let (side, root) = (Arc::clone(&stream.side), stream.line.root);
+        for taint in &cluster_of(&side.snapshot, cluster).taints {
+            self.taint(root, Some(side.proxy), taint);
+        }
     }
 
     /// Ways to reach a host that are not modelled.
@@ -288,7 +299,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let complete = stream.complete;
         self.upstream_event(id, UpstreamEvent::PoolReady);
         if per_try > 0 && complete {
-            self.queue.after(per_try, Event::PerTry(id, attempt));
+            self.timer(per_try, Event::PerTry(id, attempt));
         }
     }
 
@@ -296,8 +307,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     fn upstream_event(&mut self, id: StreamId, event: UpstreamEvent) {
         let Some(stream) = self.streams.get(id) else { return };
         if let (Some(ix), Some(host)) = (stream.cluster, stream.route.host) {
-            let key = mix(stream.line.key_at(stream.side.side), u64::from(stream.route.attempts));
-            self.host_event(ix, host, event, key);
+            let (key, attempts) = (stream.key, u64::from(stream.route.attempts));
+            self.host_event(ix, host, event, || mix(key, attempts));
         }
     }
 
@@ -307,14 +318,17 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         ix: ClusterIx,
         host: mesh_core::ids::HostId,
         event: UpstreamEvent,
-        key: u64,
+        key: impl FnOnce() -> u64,
     ) {
         let now = self.queue.now();
         let Some(run) = self.clusters.get_mut(ix as usize) else { return };
-        let (snapshot, id) = run.config();
-        let mut draws = At { key, chance: &mut self.chance };
+        let (cluster, state) = run.parts();
+        if cluster.outlier.is_none() {
+            return;
+        }
+        let mut draws = At { key: key(), chance: &mut self.chance };
         let mut events = Vec::new();
-        run.state.on_event(cluster_of(&snapshot, id), host, event, now, &mut draws, &mut |e| events.push(e));
+        state.on_event(cluster, host, event, now, &mut draws, &mut |e| events.push(e));
         if !events.is_empty() {
             self.note_outliers(ix, &events);
         }
@@ -324,21 +338,20 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// Asks the retry policy; true = a retry is scheduled.
     fn retry(&mut self, id: StreamId, outcome: AttemptOutcome) -> bool {
         let Some(stream) = self.streams.get_mut(id) else { return false };
-        if stream.answered.is_some() || stream.head.body_bytes > RETRY_BUFFER_BYTES {
+        if stream.answered.is_some() || stream.head().body_bytes > RETRY_BUFFER_BYTES {
             return false;
         }
         let (Some(ix), Some(mut retry)) = (stream.cluster, stream.route.retry.take()) else { return false };
         let side = Arc::clone(&stream.side);
-        let key = stream.line.key_at(side.side);
-        let policy = match stream.decision.route(&side.snapshot).map(|r| &r.action) {
+        let key = stream.key;
+        let policy = match stream.decision().route(&side.snapshot).map(|r| &r.action) {
             Some(RouteAction::Forward(f)) => f.retry.as_ref(),
             _ => None,
         };
         let (Some(policy), Some(run)) = (policy, self.clusters.get_mut(ix as usize)) else { return false };
-        let (snapshot, cluster) = run.config();
+        let (cluster, state) = run.parts();
         let mut draws = At { key, chance: &mut self.chance };
-        let decision =
-            retry.decide(policy, outcome, cluster_of(&snapshot, cluster), &mut run.state, &mut draws);
+        let decision = retry.decide(policy, outcome, cluster, state, &mut draws);
         let Some(stream) = self.streams.get_mut(id) else { return false };
         stream.route.retry = Some(retry);
         match decision {
@@ -388,7 +401,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         who: Option<Answerer>,
     ) -> bool {
         let Some(stream) = self.streams.get(id) else { return true };
-        let grpc = stream.head.is_grpc();
+        let grpc = stream.head().is_grpc();
         let in_headers = response.grpc_status.filter(|_| grpc && response.grpc_in_headers);
         let status = response.status;
         let event = match in_headers {
@@ -415,13 +428,13 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             decide::finalize_response(
                 &stream.side.snapshot,
                 stream.side.chain,
-                &stream.decision,
-                &stream.head,
+                stream.decision(),
+                stream.head(),
                 &mut response.headers,
                 true,
             );
         }
-        self.respond(id, response, who, "via_upstream".into(), None);
+        self.respond(id, response, who, Details::ViaUpstream, None);
         true
     }
 
@@ -478,7 +491,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let (flag, _, text) = words::reset(reason);
         stream.flags.insert(flag);
         let details = words::reset_details(false, text, reset.transport.as_ref());
-        stream.answered = stream.answered.take().map(|(code, _)| (code, details));
+        stream.answered = stream.answered.take().map(|(code, _)| (code, Details::Text(details)));
         self.reset_downstream(id);
     }
 
@@ -533,7 +546,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             self.release_exchange(conn, exchange, false);
         }
         if !h2 {
-            self.exchanges.remove(exchange);
+            self.exchanges.discard(exchange);
         }
     }
 }

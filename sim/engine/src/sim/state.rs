@@ -13,8 +13,10 @@ use mesh_core::request::{Connection, FirstBytes, Peer, Protocol, RequestHead};
 use mesh_core::response::Flags;
 use mesh_core::tls::{ClientHello, TlsSession};
 use mesh_core::upstream::{ResetReason, RetryState};
+use smallvec::SmallVec;
 
 use super::arena::Id;
+use super::decided::{Decided, LeafId};
 use super::memo::HeadClass;
 use super::template::Template;
 use crate::draws::mix;
@@ -81,7 +83,7 @@ pub(crate) struct Root {
     pub(crate) end: Option<ClientEnd>,
     pub(crate) hops: Vec<Option<Hop>>,
     pub(crate) tries: Vec<Try>,
-    pub(crate) unknown: Option<Unknown>,
+    pub(crate) unknown: Option<Box<Unknown>>,
     pub(crate) summary: Summary,
 }
 
@@ -108,8 +110,14 @@ pub(crate) struct ClientEnd {
     pub(crate) fate: Fate,
     pub(crate) fate_also: Option<Fate>,
     pub(crate) response: Option<Response>,
-    pub(crate) answer: Option<Str>,
     pub(crate) workload: Option<Answerer>,
+    pub(crate) rare: Option<Box<RareEnd>>,
+}
+
+/// What few requests end with.
+#[derive(Default)]
+pub(crate) struct RareEnd {
+    pub(crate) answer: Option<Str>,
     pub(crate) tls: Option<Result<Vec<Str>, Str>>,
     pub(crate) tls_alpn: Option<Str>,
 }
@@ -140,8 +148,8 @@ pub(crate) struct Call {
     pub(crate) conn: Option<ConnId>,
     pub(crate) exchange: Option<ExchangeId>,
     /// A response whose body is still to come.
-    pub(crate) partial: Option<(Response, Option<Answerer>)>,
-    pub(crate) tls: Option<Result<TlsSession, Str>>,
+    pub(crate) partial: Option<Box<(Response, Option<Answerer>)>>,
+    pub(crate) tls: Option<Box<Result<TlsSession, Str>>>,
     pub(crate) fail: bool,
     /// How the application repeats the call when it fails.
     pub(crate) again: Option<Again>,
@@ -256,10 +264,10 @@ pub(crate) struct Conn {
     pub(crate) up: bool,
     pub(crate) server: Server,
     /// Streams (of a connection manager) and jobs (of an application) that arrived on it.
-    pub(crate) streams: Vec<StreamId>,
-    pub(crate) jobs: Vec<JobId>,
+    pub(crate) streams: SmallVec<[StreamId; 1]>,
+    pub(crate) jobs: SmallVec<[JobId; 1]>,
     /// TLS towards the server, as the opener sees it.
-    pub(crate) session: Option<TlsSession>,
+    pub(crate) session: Option<Box<TlsSession>>,
     /// The connection manager has the beginning of a request line.
     pub(crate) begun: bool,
     /// Filled for connections of pools.
@@ -269,7 +277,7 @@ pub(crate) struct Conn {
 /// What a pool knows of its connection.
 #[derive(Debug, Default)]
 pub(crate) struct Pooled {
-    pub(crate) active: Vec<ExchangeId>,
+    pub(crate) active: SmallVec<[ExchangeId; 1]>,
     pub(crate) served: u32,
     pub(crate) draining: bool,
     /// Distinguishes idle periods for the idle timer.
@@ -333,31 +341,61 @@ pub(crate) enum Attempt {
 /// One downstream request inside one proxy.
 pub(crate) struct Stream {
     pub(crate) line: Lineage,
+    /// Key of what its proxy draws for it.
+    pub(crate) key: u64,
     pub(crate) side: Arc<HttpSide>,
     pub(crate) conn: ConnId,
     pub(crate) exchange: ExchangeId,
-    pub(crate) head: RequestHead,
-    pub(crate) class: HeadClass,
+    pub(crate) decided: Arc<Decided>,
+    /// Where the decision is remembered.
+    pub(crate) leaf: Option<LeafId>,
     /// As it leaves, once a host was picked.
     pub(crate) sent: Option<Arc<RequestHead>>,
-    pub(crate) decision: HttpDecision,
     pub(crate) start_ns: Nanos,
     pub(crate) hop: Option<u32>,
     pub(crate) complete: bool,
     pub(crate) cluster: Option<ClusterIx>,
     pub(crate) flags: Flags,
     pub(crate) route: RouterState,
-    /// The cluster of the route, which is logged even if a filter answers.
-    pub(crate) routed: Option<ClusterId>,
-    /// Response headers were sent downstream.
-    pub(crate) answered: Option<(u16, Str)>,
+    /// Response headers were sent downstream: status and details.
+    pub(crate) answered: Option<(u16, Details)>,
+}
+
+/// `%RESPONSE_CODE_DETAILS%`: what most answers have in common is not made anew for each.
+#[derive(Debug, Clone)]
+pub(crate) enum Details {
+    /// An upstream's answer.
+    ViaUpstream,
+    /// A proxy's own.
+    Text(Str),
+}
+
+impl Details {
+    pub(crate) fn text(&self) -> Str {
+        match self {
+            Details::ViaUpstream => "via_upstream".into(),
+            Details::Text(text) => text.clone(),
+        }
+    }
+}
+
+impl Stream {
+    /// The head as the filters left it.
+    pub(crate) fn head(&self) -> &Arc<RequestHead> {
+        &self.decided.head
+    }
+
+    /// What was decided about it.
+    pub(crate) fn decision(&self) -> &HttpDecision {
+        &self.decided.decision
+    }
 }
 
 /// The router's part of a stream.
 pub(crate) struct RouterState {
     pub(crate) attempt: Attempt,
     pub(crate) attempts: u32,
-    pub(crate) tried: Vec<HostId>,
+    pub(crate) tried: SmallVec<[HostId; 4]>,
     /// Stands for the hash of a made-up cookie in an enumeration, once the first pick is known.
     pub(crate) open_hash: Option<u64>,
     pub(crate) host: Option<HostId>,

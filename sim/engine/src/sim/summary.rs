@@ -7,7 +7,7 @@ use mesh_core::cx::TraceSink;
 use mesh_core::response::Flags;
 
 use super::Sim;
-use super::tally::{ClusterTally, TrafficTally};
+use super::tally::{ClusterTally, Counts, TrafficTally};
 use crate::draws::Chance;
 use crate::stats::{EdgeRecord, PodRecord, RunRecord, TrafficRecord};
 use crate::world::ProxyId;
@@ -52,17 +52,17 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             workloads.insert(self.internet_name(), t.internet);
         }
         let denials =
-            t.denials.iter().filter_map(|(d, n)| Some((self.tally.deniers.get(*d as usize)?.clone(), *n)));
+            t.denials.iter().filter_map(|(d, n)| Some((self.tally.deniers.get(d as usize)?.clone(), n)));
         TrafficRecord {
             name,
             requests: t.requests,
-            status: t.status,
-            fates: t.fates,
+            status: t.status.into_map(),
+            fates: t.fates.into_map(),
             flags: texts(&t.flags),
             clusters,
             workloads,
             denials: denials.collect(),
-            attempts: t.attempts,
+            attempts: t.attempts.into_map(),
             unknown: t.unknown,
             unsent: t.unsent,
             latency: t.latency,
@@ -90,7 +90,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             cluster: run.map(|r| r.name.clone()).unwrap_or_default(),
             requests: t.requests,
             hosts,
-            status: t.status,
+            status: t.status.into_map(),
             flags: texts(&t.flags),
             retries: t.retries,
             overflow: [over.connections, over.pending, over.requests, over.retries],
@@ -101,8 +101,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     }
 }
 
-fn texts(flags: &BTreeMap<Flags, u64>) -> BTreeMap<Str, u64> {
-    flags.iter().map(|(f, n)| (Str::from(f.text()), *n)).collect()
+fn texts(flags: &Counts<Flags>) -> BTreeMap<Str, u64> {
+    flags.iter().map(|(f, n)| (Str::from(f.text()), n)).collect()
 }
 
 fn pod_record(run: &super::mesh::PodRun) -> PodRecord {

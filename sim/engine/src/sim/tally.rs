@@ -11,17 +11,44 @@ use super::state::{Answerer, ClientEnd, ClusterIx, PodIx, Summary};
 use crate::record::Fate;
 use crate::stats::{Ejection, Window, latency_histogram};
 
+/// How often each of a few things was seen, in order of first sight: shorter to search than a tree.
+#[derive(Debug, Clone)]
+pub(crate) struct Counts<T>(Vec<(T, u64)>);
+
+impl<T: Copy + Ord> Counts<T> {
+    pub(super) fn add(&mut self, what: T) {
+        match self.0.iter_mut().find(|(known, _)| *known == what) {
+            Some((_, n)) => *n += 1,
+            None => self.0.push((what, 1)),
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (T, u64)> + '_ {
+        self.0.iter().copied()
+    }
+
+    pub(super) fn into_map(self) -> BTreeMap<T, u64> {
+        self.0.into_iter().collect()
+    }
+}
+
+impl<T> Default for Counts<T> {
+    fn default() -> Self {
+        Counts(Vec::new())
+    }
+}
+
 /// Counts of one traffic source, by index.
 pub(crate) struct TrafficTally {
     pub(crate) requests: u64,
-    pub(crate) status: BTreeMap<u16, u64>,
-    pub(crate) fates: BTreeMap<Fate, u64>,
-    pub(crate) flags: BTreeMap<Flags, u64>,
+    pub(crate) status: Counts<u16>,
+    pub(crate) fates: Counts<Fate>,
+    pub(crate) flags: Counts<Flags>,
     pub(crate) clusters: Vec<u64>,
     pub(crate) pods: Vec<u64>,
     pub(crate) internet: u64,
-    pub(crate) denials: BTreeMap<u32, u64>,
-    pub(crate) attempts: BTreeMap<u32, u64>,
+    pub(crate) denials: Counts<u32>,
+    pub(crate) attempts: Counts<u32>,
     pub(crate) unknown: u64,
     pub(crate) unsent: u64,
     pub(crate) latency: Histogram<u64>,
@@ -32,8 +59,8 @@ pub(crate) struct TrafficTally {
 pub(crate) struct ClusterTally {
     pub(crate) requests: u64,
     pub(crate) hosts: Vec<u64>,
-    pub(crate) status: BTreeMap<u16, u64>,
-    pub(crate) flags: BTreeMap<Flags, u64>,
+    pub(crate) status: Counts<u16>,
+    pub(crate) flags: Counts<Flags>,
     pub(crate) retries: u64,
     pub(crate) connections: u64,
     pub(crate) latency: Histogram<u32>,
@@ -52,14 +79,14 @@ impl Tally {
     pub(super) fn new(traffic: usize, pods: usize, window_ns: Nanos) -> Tally {
         let one = || TrafficTally {
             requests: 0,
-            status: BTreeMap::new(),
-            fates: BTreeMap::new(),
-            flags: BTreeMap::new(),
+            status: Counts::default(),
+            fates: Counts::default(),
+            flags: Counts::default(),
             clusters: Vec::new(),
             pods: vec![0; pods],
             internet: 0,
-            denials: BTreeMap::new(),
-            attempts: BTreeMap::new(),
+            denials: Counts::default(),
+            attempts: Counts::default(),
             unknown: 0,
             unsent: 0,
             latency: latency_histogram(3),
@@ -85,8 +112,8 @@ impl Tally {
         self.clusters.push(ClusterTally {
             requests: 0,
             hosts: Vec::new(),
-            status: BTreeMap::new(),
-            flags: BTreeMap::new(),
+            status: Counts::default(),
+            flags: Counts::default(),
             retries: 0,
             connections: 0,
             latency: latency_histogram(2),
@@ -143,8 +170,8 @@ impl Tally {
     ) {
         let Some(t) = self.clusters.get_mut(cluster as usize) else { return };
         t.requests += 1;
-        *t.status.entry(code).or_default() += 1;
-        *t.flags.entry(flags).or_default() += 1;
+        t.status.add(code);
+        t.flags.add(flags);
         t.latency.saturating_record(duration);
     }
 
@@ -161,18 +188,18 @@ impl Tally {
         let Some(t) = self.traffic.get_mut(traffic as usize) else { return };
         t.requests += 1;
         let status = end.response.as_ref().map_or(0, |r| r.status);
-        *t.status.entry(status).or_default() += 1;
-        *t.fates.entry(end.fate).or_default() += 1;
+        t.status.add(status);
+        t.fates.add(end.fate);
         t.unknown += u64::from(unknown);
         if let Some(first) = summary.first {
-            *t.flags.entry(first.flags).or_default() += 1;
-            *t.attempts.entry(first.attempts).or_default() += 1;
+            t.flags.add(first.flags);
+            t.attempts.add(first.attempts);
             if let Some(cluster) = first.cluster {
                 bump(&mut t.clusters, cluster);
             }
         }
         if let Some(denier) = summary.denied {
-            *t.denials.entry(denier).or_default() += 1;
+            t.denials.add(denier);
         }
         match end.workload {
             Some(Answerer::Pod(pod)) => bump(&mut t.pods, pod),

@@ -122,8 +122,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             session.cluster = Some((ix, cluster));
         }
         let Some(run) = self.clusters.get_mut(ix as usize) else { return };
-        let (config, at) = run.config();
-        if !run.state.may_connect_tcp(cluster_of(&config, at)) {
+        let (config, state) = run.parts();
+        if !state.may_connect_tcp(config) {
             self.fail_session(id, &[ResponseFlag::UO], None);
             return;
         }
@@ -152,9 +152,9 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         };
         let (key, now) = (session.line.key_at(session.side), self.queue.now());
         let run = self.clusters.get_mut(ix as usize)?;
-        let (config, at) = run.config();
+        let (cluster, state) = run.parts();
         let mut draws = At { key, chance: &mut self.chance };
-        let host = run.state.pick(cluster_of(&config, at), &context, now, &mut draws);
+        let host = state.pick(cluster, &context, now, &mut draws);
         self.arm_cluster(ix);
         host
     }
@@ -203,7 +203,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         if missing {
             self.queue.after(0, Event::ConnectFailed(conn, ConnectError::Unreachable));
         } else if timeout > 0 {
-            self.queue.after(timeout, Event::ConnectTimeout(conn));
+            self.timer(timeout, Event::ConnectTimeout(conn));
         }
     }
 
@@ -225,8 +225,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         session.ready = true;
         let waiting = std::mem::take(&mut session.waiting);
         if let (Some((ix, _)), Some(host)) = (session.cluster, session.host) {
-            let key = session.line.key_at(session.side);
-            self.host_event(ix, host, UpstreamEvent::TcpConnected, key);
+            let (line, side) = (session.line, session.side);
+            self.host_event(ix, host, UpstreamEvent::TcpConnected, || line.key_at(side));
         }
         for up in waiting {
             self.pass_up(id, up);
@@ -353,8 +353,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         if let Some(session) = self.sessions.get(id)
             && let (Some((ix, _)), Some(host)) = (session.cluster, session.host)
         {
-            let key = session.line.key_at(session.side);
-            self.host_event(ix, host, event, key);
+            let (line, side) = (session.line, session.side);
+            self.host_event(ix, host, event, || line.key_at(side));
         }
         self.fail_session(id, &[ResponseFlag::UF, ResponseFlag::URX], transport);
     }

@@ -21,15 +21,19 @@ pub(crate) struct Template {
     /// Something in it is `${n}`.
     numbered: bool,
     class: HeadClass,
+    /// Its own among the templates of a run.
+    pub(crate) number: u32,
 }
 
 impl Template {
+    /// A template of one client; `class` is fresh.
     pub(crate) fn new(request: &ClientRequest, class: HeadClass) -> Arc<Template> {
         let head = head_of(request);
         let numbered = head.as_deref().is_some_and(is_numbered);
         Arc::new(Template {
             content: Arc::new(content_of(request)),
             request: request.clone(),
+            number: class.0,
             class: if numbered { HeadClass::UNIQUE } else { class },
             head,
             numbered,

@@ -123,7 +123,8 @@ fn within(phase: &Phase, length: f64, area: f64) -> f64 {
 impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// Schedules the first arrivals.
     pub(super) fn start_traffic(&mut self) {
-        for (i, traffic) in self.plan.traffic.iter().enumerate() {
+        let plan = self.plan;
+        for (i, traffic) in plan.traffic.iter().enumerate() {
             match &traffic.arrivals {
                 Arrivals::Users { users, think } => {
                     for user in 0..*users {
@@ -280,10 +281,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                     fate: Fate::Timeout,
                     fate_also: None,
                     response: None,
-                    answer: None,
                     workload: None,
-                    tls: None,
-                    tls_alpn: None,
+                    rare: None,
                 });
             }
             self.close_root(id);
@@ -308,6 +307,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             }
             Answerer::Internet => self.internet_name(),
         });
+        let rare = end.rare.map(|rare| *rare).unwrap_or_default();
         self.records.push(RequestRecord {
             traffic: root.traffic,
             number: root.number,
@@ -317,13 +317,13 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             fate: end.fate,
             fate_also: end.fate_also,
             response: end.response,
-            answer: end.answer,
-            tls: end.tls,
-            tls_alpn: end.tls_alpn,
+            answer: rare.answer,
+            tls: rare.tls,
+            tls_alpn: rare.tls_alpn,
             workload,
             hops: root.hops.into_iter().flatten().collect(),
             tries: root.tries,
-            unknown: root.unknown,
+            unknown: root.unknown.map(|unknown| *unknown),
         });
     }
 
