@@ -279,7 +279,7 @@ pub struct Overflow {
     pub what: String,
     /// How often.
     pub count: u64,
-    /// Where the limit stands; empty = default.
+    /// The object that sets the limit, and its `file:line:column`; empty = default.
     pub place: String,
 }
 

@@ -81,3 +81,30 @@ fn the_findings_of_lint() {
     let (_, err) = place.shown(&["lint", "-f", "."], 0);
     insta::assert_snapshot!(err);
 }
+
+#[test]
+fn why_requests_fail_is_said() {
+    let limits = "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: tight, namespace: default}
+spec:
+  host: ratings
+  trafficPolicy: {connectionPool: {tcp: {maxConnections: 1}, http: {http1MaxPendingRequests: 1}}}
+";
+    let scenario = "
+apiVersion: mesh-sim.dev/v1alpha1
+kind: Scenario
+metadata: {name: burst}
+spec:
+  duration: 1s
+  mesh: {manifests: [app.yaml, tight.yaml]}
+  behaviors: [{workload: default/ratings-v1, serviceTime: 100ms}]
+  traffic:
+    - {name: burst, from: default/productpage-v1, request: GET http://ratings:9080/, arrivals: {at: [0ms, 20ms, 40ms, 60ms]}}
+";
+    let place = Place::new("flags", &[("tight.yaml", limits), ("s.yaml", scenario)]);
+    let (out, _) = place.shown(&["run", "s.yaml", "-q"], 0);
+    assert!(out.contains("\nFLAGS\n  2 × UO  a circuit breaker refused it\n"), "{out}");
+    assert!(out.contains("  2 × pending (DestinationRule/default/tight, tight.yaml:2:1)\n"), "{out}");
+}

@@ -4,6 +4,7 @@
 //! verdicts that did not pass as findings, become GitHub annotations, SARIF and GitLab code quality.
 
 pub mod diff;
+pub mod flags;
 pub mod github;
 pub mod gitlab;
 pub mod graph_text;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::flags::meaning;
 use super::style::{count, exact_percent, millis, moment, percent, span, table};
 use crate::run::{GateVerdict, RunReport, SplitTable};
 
@@ -14,6 +15,7 @@ pub fn run_table(report: &RunReport, wide: bool) -> String {
         split_table(split, wide, &mut out);
     }
     traffic(report, wide, &mut out);
+    flags(report, &mut out);
     ejections(report, &mut out);
     denials(report, &mut out);
     overflows(report, &mut out);
@@ -177,6 +179,18 @@ fn denials(report: &RunReport, out: &mut String) {
             d.by,
             d.details
         );
+    }
+}
+
+/// Why answers are what they are; nothing where every request went through unflagged.
+fn flags(report: &RunReport, out: &mut String) {
+    let rows = || report.flags.iter().filter(|row| row.what != "-");
+    if rows().next().is_none() {
+        return;
+    }
+    out.push_str("\nFLAGS\n");
+    for row in rows() {
+        let _ = writeln!(out, "  {} × {}  {}", count(row.count), row.what, meaning(&row.what));
     }
 }
 

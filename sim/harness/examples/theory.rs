@@ -24,7 +24,11 @@ fn main() {
             let m = &measured[&one.statistic];
             let off = (m.mean - one.value) / one.value * 100.0;
             let inside = (m.mean - one.value).abs() <= m.half + one.uncertainty;
-            let mark = if inside { "" } else { "  outside" };
+            let mark = match inside {
+                true if m.half <= one.widest * one.value => "",
+                true => "  too wide to say anything",
+                false => "  outside",
+            };
             println!(
                 "{scenario:<16} {:<14} {:>9.5} {:>12.5} {:>9.5} {off:>+7.2}%{mark}",
                 one.statistic, one.value, m.mean, m.half

@@ -13,7 +13,7 @@ use super::state::{
 };
 use super::{Event, Sim};
 use crate::draws::Chance;
-use crate::plan::Law;
+use crate::plan::{Law, ReplyAction};
 use crate::record::{Response, Try, TryAction};
 use crate::sample::sample;
 use crate::world::AppKind;
@@ -118,7 +118,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         }
     }
 
-    /// A line: answered at once with `<ns/pod>:<port>:<line>`.
+    /// A line: answered with `<ns/pod>:<port>:<line>`, unless the behavior resets, closes or hangs. A line has no status.
     fn app_raw(&mut self, id: ConnId, app: AppSide, text: &Str) {
         let Some(conn) = self.conns.get(id) else { return };
         let line = conn.line;
@@ -142,18 +142,39 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         };
         let answer = Box::new(RawAnswer { text: Some(text.into()), response, who: Some(app.who) });
         self.note_try(line, app, None, true);
-        let after = self.line_service(app.who, line.key);
+        let (action, after) = self.line_reply(kind, app.who, line.key);
         let latency = self.conns.get(id).map_or(0, |c| c.latency_ns);
-        self.queue.after(after + latency, Event::Down(id, Down::Raw(answer)));
+        match action {
+            ReplyAction::Hang => {}
+            ReplyAction::Close => self.queue.after(after, Event::BreakOff(id, CloseKind::Fin)),
+            ReplyAction::Reset | ReplyAction::ResetStream(_) => {
+                self.queue.after(after, Event::BreakOff(id, CloseKind::Rst));
+            }
+            ReplyAction::Echo | ReplyAction::Answer { .. } | ReplyAction::Truncate => {
+                self.queue.after(after + latency, Event::Down(id, Down::Raw(answer)));
+            }
+        }
     }
 
-    fn line_service(&mut self, who: Answerer, key: u64) -> Nanos {
-        let law = match who {
-            Answerer::Pod(pod) => self.pods.get(pod as usize).map(|p| p.behavior.service_time.clone()),
-            Answerer::Internet => None,
+    /// What is done about a line, and how long it takes. Lines that are no HTTP request are none of the behavior's.
+    fn line_reply(&mut self, kind: AppKind, who: Answerer, key: u64) -> (ReplyAction, Nanos) {
+        let (behavior, reply) = match (kind, who) {
+            (AppKind::TcpLine | AppKind::TlsLine, _) => match self.choose_reply(who, key) {
+                Some((behavior, at)) => {
+                    let reply = behavior.responses.get(at).cloned();
+                    (Some(behavior), reply)
+                }
+                None => (None, None),
+            },
+            (_, Answerer::Pod(pod)) => {
+                (self.pods.get(pod as usize).map(|run| std::sync::Arc::clone(&run.behavior)), None)
+            }
+            (_, Answerer::Internet) => (None, None),
         };
-        let law = law.unwrap_or(Law::Constant(1_000_000));
-        sample(&law, self.chance.draw(key, SERVICE))
+        let own = reply.as_ref().and_then(|r| r.service_time.as_ref());
+        let law = own.or(behavior.as_ref().map(|b| &b.service_time));
+        let time = sample(law.unwrap_or(&Law::Constant(1_000_000)), self.chance.draw(key, SERVICE));
+        (reply.map_or(ReplyAction::Echo, |r| r.action), time)
     }
 
     fn answerer_name(&self, who: Answerer) -> Str {

@@ -15,7 +15,7 @@ use super::state::{
 };
 use super::{Event, Sim};
 use crate::draws::{At, Chance, mix};
-use crate::plan::{Law, ReplyAction, ReplyOrder, SendMode};
+use crate::plan::{Behavior, Law, ReplyAction, ReplyOrder, SendMode};
 use crate::record::{Fate, Response, TryAction, Unknown};
 use crate::sample::sample;
 
@@ -37,17 +37,24 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         line: Lineage,
     ) -> (JobReply, Nanos) {
         let key = line.key;
-        let default = Law::Constant(1_000_000);
-        let behavior = match app.who {
-            Answerer::Pod(pod) => self.pods.get_mut(pod as usize).map(|run| {
-                run.cycle += 1;
-                (Arc::clone(&run.behavior), run.cycle - 1)
-            }),
-            Answerer::Internet => None,
+        let Some((behavior, at)) = self.choose_reply(app.who, key) else {
+            return self.timed(JobReply::Echo, &Law::Constant(1_000_000), exchange, key);
         };
-        let Some((behavior, turn)) = behavior else {
-            return self.timed(JobReply::Echo, &default, exchange, key);
-        };
+        match behavior.responses.get(at) {
+            None => self.timed(JobReply::Echo, &behavior.service_time, exchange, key),
+            Some(reply) => {
+                let law = reply.service_time.as_ref().unwrap_or(&behavior.service_time);
+                self.timed(JobReply::Planned(Arc::clone(&behavior), at), law, exchange, key)
+            }
+        }
+    }
+
+    /// The behavior of whoever answers, and which of its answers is due; `None` for the internet.
+    pub(super) fn choose_reply(&mut self, who: Answerer, key: u64) -> Option<(Arc<Behavior>, usize)> {
+        let Answerer::Pod(pod) = who else { return None };
+        let run = self.pods.get_mut(pod as usize)?;
+        run.cycle += 1;
+        let (behavior, turn) = (Arc::clone(&run.behavior), run.cycle - 1);
         let n = behavior.responses.len();
         let at = match behavior.order {
             _ if n <= 1 => 0,
@@ -65,13 +72,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                 At { key, chance: &mut self.chance }.choose(CHOICE, &ends)
             }
         };
-        match behavior.responses.get(at) {
-            None => self.timed(JobReply::Echo, &behavior.service_time, exchange, key),
-            Some(reply) => {
-                let law = reply.service_time.as_ref().unwrap_or(&behavior.service_time);
-                self.timed(JobReply::Planned(Arc::clone(&behavior), at), law, exchange, key)
-            }
-        }
+        Some((behavior, at))
     }
 
     /// The time an answer takes; an echo may be asked to take longer.
@@ -279,7 +280,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                     x.answerer = Some(self.jobs.get(id).map_or(Answerer::Internet, |j| j.who));
                 }
                 self.send_down(conn, Down::Response(exchange));
-                self.queue.after(TRUNCATED_NS, Event::BreakOff(conn));
+                self.queue.after(TRUNCATED_NS, Event::BreakOff(conn, CloseKind::Rst));
                 self.end_job(id, TryAction::Truncate);
             }
         }
@@ -308,8 +309,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     }
 
     /// The reset that follows a truncated answer.
-    pub(super) fn late_reset(&mut self, conn: ConnId) {
-        self.drop_server(conn, CloseKind::Rst);
+    pub(super) fn late_end(&mut self, conn: ConnId, kind: CloseKind) {
+        self.drop_server(conn, kind);
     }
 
     /// The peer left: the application works on, but nobody hears the answer.

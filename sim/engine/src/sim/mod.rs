@@ -29,6 +29,7 @@ mod state;
 mod summary;
 mod tally;
 mod tcp;
+mod tcp_idle;
 mod template;
 mod traffic;
 mod words;
@@ -44,8 +45,8 @@ use mesh_core::ids::Nanos;
 use self::arena::Arena;
 use self::queue::Queue;
 use self::state::{
-    Call, CallId, ClusterIx, Conn, ConnId, ConnectError, Down, Exchange, Job, JobId, Owner, PodIx, PoolIx,
-    ProxyIx, Root, RootId, Session, Stream, StreamId, Up,
+    Call, CallId, CloseKind, ClusterIx, Conn, ConnId, ConnectError, Down, Exchange, Job, JobId, Owner, PodIx,
+    PoolIx, ProxyIx, Root, RootId, Session, SessionId, Stream, StreamId, Up,
 };
 use crate::draws::{Chance, mix, name_key};
 use crate::plan::{Behavior, Plan};
@@ -71,8 +72,9 @@ enum Event {
     Backoff(StreamId, u32),
     CopyTimeout(PoolIx, u64),
     Served(JobId),
-    BreakOff(ConnId),
+    BreakOff(ConnId, CloseKind),
     Idle(ConnId, u32),
+    SessionIdle(SessionId),
     Aged(ConnId),
     ClusterTimer(ClusterIx),
     Configure(ProxyIx, crate::world::Configuration),
@@ -267,8 +269,9 @@ impl<'p, C: Chance, S: TraceSink> Sim<'p, C, S> {
             Event::Backoff(stream, attempt) => self.backoff_over(stream, attempt),
             Event::CopyTimeout(pool, copy) => self.copy_timeout(pool, copy),
             Event::Served(job) => self.served(job),
-            Event::BreakOff(conn) => self.late_reset(conn),
+            Event::BreakOff(conn, kind) => self.late_end(conn, kind),
             Event::Idle(conn, epoch) => self.idle(conn, epoch),
+            Event::SessionIdle(session) => self.session_idle(session),
             Event::Aged(conn) => self.aged(conn),
             Event::ClusterTimer(cluster) => {
                 self.background = self.background.saturating_sub(1);

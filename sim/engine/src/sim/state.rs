@@ -446,6 +446,8 @@ pub(crate) struct Session {
     pub(crate) upstream_peer: Option<Str>,
     pub(crate) bytes_sent: u64,
     pub(crate) bytes_received: u64,
+    /// When bytes last moved on it.
+    pub(crate) moved_ns: Nanos,
     /// The client has closed; the upstream's answer to that is awaited.
     pub(crate) client_gone: bool,
     /// The request's record waits for its end (not so for sessions of pooled connections).

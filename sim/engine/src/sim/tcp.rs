@@ -75,6 +75,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             upstream_peer: None,
             bytes_sent: 0,
             bytes_received: 0,
+            moved_ns: now,
             client_gone: false,
             held,
             counted: false,
@@ -228,6 +229,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             let (line, side) = (session.line, session.side);
             self.host_event(ix, host, UpstreamEvent::TcpConnected, || line.key_at(side));
         }
+        self.watch_session(id);
         for up in waiting {
             self.pass_up(id, up);
         }
@@ -247,6 +249,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         }
         session.bytes_received += bytes_of(&up);
         if session.ready {
+            self.session_moved(id);
             self.pass_up(id, up);
         } else {
             session.waiting.push(up);
@@ -310,6 +313,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                 self.session_server_closed(id, kind);
             }
             other => {
+                self.session_moved(id);
                 let bytes = self.exchange_bytes(&other);
                 let Some(session) = self.sessions.get_mut(id) else { return };
                 session.bytes_sent += bytes;
@@ -408,7 +412,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     }
 
     /// Logs and ends the session; `close` tells the client how.
-    fn finish_session(&mut self, id: SessionId, close: Option<CloseKind>) {
+    pub(super) fn finish_session(&mut self, id: SessionId, close: Option<CloseKind>) {
         let Some(session) = self.sessions.remove(id) else { return };
         if let (Some((ix, _)), Some(host)) = (session.cluster, session.host)
             && session.counted

@@ -21,11 +21,14 @@ pub(super) fn compared(material: &Material<'_>, splits: &[SplitTable], tolerance
     let runs = material.runs.len().max(1) as f64;
     let share = |what: String, exact: f64, hits: u64, all: u64| {
         let (low, high) = interval(hits, all);
-        let needed = Z * Z * exact * (1.0 - exact) / (tolerance * tolerance);
+        let sampled = hits as f64 / all.max(1) as f64;
+        // Under load a certain outcome may be none: what was seen varies all the same.
+        let variance = (exact * (1.0 - exact)).max(sampled * (1.0 - sampled));
+        let needed = Z * Z * variance / (tolerance * tolerance);
         Compared {
             what,
             exact,
-            sampled: hits as f64 / all.max(1) as f64,
+            sampled,
             error: (high - low) / 2.0,
             runs_needed: runs_for(needed, all as f64 / runs),
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 use mesh_engine::record::{Fate, Hop, Side};
-use mesh_engine::stats::{EjectionKind, TrafficRecord};
+use mesh_engine::stats::{EdgeRecord, EjectionKind, TrafficRecord};
 use mesh_reports::run::{Count, Denial, Ejection, Latency, Overflow, RetrySummary, TrafficRow};
 
 use super::{Material, histogram_latency, latency, ms, requests, workload_of};
@@ -88,6 +88,11 @@ pub(crate) fn succeeded(t: &TrafficRecord) -> u64 {
 fn outcomes(parts: &[&TrafficRecord]) -> Vec<Count> {
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     for t in parts {
+        let with_status: u64 = t.status.iter().filter(|(s, _)| **s != 0).map(|(_, n)| n).sum();
+        let lines = t.fates.get(&Fate::Ok).copied().unwrap_or(0).saturating_sub(with_status);
+        if lines > 0 {
+            *counts.entry("answered".to_owned()).or_default() += lines;
+        }
         for (status, n) in t.status.iter().filter(|(s, _)| **s != 0) {
             *counts.entry(status.to_string()).or_default() += n;
         }
@@ -233,29 +238,42 @@ pub(super) fn retries(material: &Material<'_>) -> RetrySummary {
 }
 
 pub(super) fn overflows(material: &Material<'_>) -> Vec<Overflow> {
-    let mut rows: BTreeMap<(String, String, &'static str), u64> = BTreeMap::new();
+    let mut rows: BTreeMap<(String, String, &'static str), (u64, String)> = BTreeMap::new();
     for run in material.runs {
         for edge in &run.edges {
             for (what, n) in ["connections", "pending", "requests", "retries"].into_iter().zip(edge.overflow)
             {
                 if n > 0 {
-                    *rows
-                        .entry((pod_of(material, &edge.proxy_name), edge.cluster.to_string(), what))
-                        .or_default() += n;
+                    let key = (pod_of(material, &edge.proxy_name), edge.cluster.to_string(), what);
+                    let row = rows.entry(key).or_insert_with(|| (0, limits_of(material, edge)));
+                    row.0 += n;
                 }
             }
         }
         for pod in run.pods.iter().filter(|p| p.rejected > 0) {
-            *rows.entry((pod.reference.to_string(), String::new(), "queue")).or_default() += pod.rejected;
+            rows.entry((pod.reference.to_string(), String::new(), "queue")).or_default().0 += pod.rejected;
         }
     }
     rows.into_iter()
-        .map(|((at, cluster, what), count)| Overflow {
+        .map(|((at, cluster, what), (count, place))| Overflow {
             at,
             cluster,
             what: what.to_owned(),
             count,
-            place: String::new(),
+            place,
         })
         .collect()
+}
+
+/// The DestinationRule that sets the limits of a cluster, with its place; empty where nobody does.
+fn limits_of(material: &Material<'_>, edge: &EdgeRecord) -> String {
+    let proxy = material.mesh.world.proxy(edge.proxy);
+    let cluster = proxy.and_then(|p| {
+        let snapshot = p.snapshot();
+        snapshot.clusters.get(snapshot.cluster_by_name(&edge.cluster)?.index())
+    });
+    match cluster.and_then(|c| material.mesh.named(c.origin)) {
+        Some((object, Some(place))) if object.kind == "DestinationRule" => format!("{object}, {place}"),
+        _ => String::new(),
+    }
 }
