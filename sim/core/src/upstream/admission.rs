@@ -1,7 +1,7 @@
 //! Admission to a cluster: breaker counters around pending requests, connections, streams and retries, kept in step
 //! with the per-host numbers (semantics: envoy-upstream 6).
 
-use super::breaker::{Breakers, RetrySlot};
+use super::breaker::{Breakers, Connecting, RetrySlot};
 use super::state::ClusterState;
 use crate::ids::HostId;
 use crate::ir::Cluster;
@@ -20,15 +20,21 @@ impl ClusterState {
 
     /// A request of this host's pool leaves the queue (attached, failed or cancelled).
     pub fn release_pending(&mut self, host: HostId) {
-        if self.is_current(host) {
-            self.breakers.release_pending();
+        if let Some(counters) = self.counters(host) {
+            counters.release_pending();
         }
     }
 
     /// Whether this host's pool may open a connection now. A pool without any connection always may
-    /// (semantics: envoy-upstream 6.2).
-    pub fn may_connect(&mut self, cluster: &Cluster, pool_is_empty: bool) -> bool {
-        self.breakers.may_connect(&cluster.breakers, pool_is_empty)
+    /// (semantics: envoy-upstream 6.2). `cluster` is the configuration that the pool was created with: pools of a
+    /// cluster that was replaced meanwhile go on by it, and count for themselves.
+    pub fn may_connect(&mut self, cluster: &Cluster, host: HostId, pool_is_empty: bool) -> Connecting {
+        let Some(counters) = self.counters(host) else { return Connecting::Refused };
+        let answer = counters.may_connect(&cluster.breakers, pool_is_empty);
+        if answer != Connecting::Free && !self.is_current(host) {
+            self.breakers.overflows.connections += 1;
+        }
+        answer
     }
 
     /// A TCP proxy's test before it picks a host; false = closed with UO (semantics: envoy-upstream 6.5).
@@ -38,8 +44,8 @@ impl ClusterState {
 
     /// A connection to the host is being opened.
     pub fn connection_opened(&mut self, host: HostId) {
-        if self.is_current(host) {
-            self.breakers.connections += 1;
+        if let Some(counters) = self.counters(host) {
+            counters.connections += 1;
         }
         if let Some(h) = self.hosts.get_mut(host.index()) {
             h.connections += 1;
@@ -48,8 +54,8 @@ impl ClusterState {
 
     /// A connection to the host is gone (failed connecting, closed).
     pub fn connection_closed(&mut self, host: HostId) {
-        if self.is_current(host) {
-            self.breakers.connections = self.breakers.connections.saturating_sub(1);
+        if let Some(counters) = self.counters(host) {
+            counters.connections = counters.connections.saturating_sub(1);
         }
         if let Some(h) = self.hosts.get_mut(host.index()) {
             h.connections = h.connections.saturating_sub(1);
@@ -59,7 +65,8 @@ impl ClusterState {
     /// A stream attaches to a connection of the host; false = overflow: 503 UO. A TCP proxy counts its connection
     /// through [`Self::attach_tcp`] instead.
     pub fn try_attach(&mut self, cluster: &Cluster, host: HostId) -> bool {
-        if self.breakers.requests >= cluster.breakers.max_requests {
+        let requests = self.counters(host).map_or(0, |counters| counters.requests);
+        if requests >= cluster.breakers.max_requests {
             self.breakers.overflows.requests += 1;
             return false;
         }
@@ -69,8 +76,8 @@ impl ClusterState {
 
     /// A TCP proxy's connection occupies a request slot but is never refused one (semantics: envoy-upstream 7.8).
     pub fn attach_tcp(&mut self, host: HostId) {
-        if self.is_current(host) {
-            self.breakers.requests += 1;
+        if let Some(counters) = self.counters(host) {
+            counters.requests += 1;
         }
         if let Some(h) = self.hosts.get_mut(host.index()) {
             h.active_requests += 1;
@@ -79,8 +86,8 @@ impl ClusterState {
 
     /// The stream ended.
     pub fn detach(&mut self, host: HostId) {
-        if self.is_current(host) {
-            self.breakers.requests = self.breakers.requests.saturating_sub(1);
+        if let Some(counters) = self.counters(host) {
+            counters.requests = counters.requests.saturating_sub(1);
         }
         if let Some(h) = self.hosts.get_mut(host.index()) {
             h.active_requests = h.active_requests.saturating_sub(1);
@@ -102,6 +109,15 @@ impl ClusterState {
         if slot.generation == self.generation {
             self.breakers.retries = self.breakers.retries.saturating_sub(1);
         }
+    }
+
+    /// The counters of the cluster that the host belongs to: this one, or one that it replaced.
+    fn counters(&mut self, host: HostId) -> Option<&mut Breakers> {
+        let generation = self.host(host)?.generation;
+        if generation == self.generation {
+            return Some(&mut self.breakers);
+        }
+        self.replaced.get_mut(generation as usize)
     }
 
     fn is_current(&self, host: HostId) -> bool {

@@ -31,6 +31,17 @@ pub struct Overflows {
     pub retries: u64,
 }
 
+/// What a pool that wants a connection is told. Envoy: ConnPoolImplBase::ConnectionResult.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connecting {
+    /// Open one; ask again for more.
+    Free,
+    /// The limit is reached, but a pool may always have one: open it and ask for no more.
+    Last,
+    /// The limit is reached.
+    Refused,
+}
+
 /// A retry slot: taken when a retry is scheduled, given back when the retried attempt is decided.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a retry slot must be released"]
@@ -57,17 +68,17 @@ impl Breakers {
 
     /// Whether a pool may open a connection: below the limit, or its first one (`pool_is_empty`), which is always
     /// allowed (semantics: envoy-upstream 6.2). Counts an overflow whenever the limit is reached.
-    pub fn may_connect(&mut self, limits: &CircuitBreakers, pool_is_empty: bool) -> bool {
-        let below = self.connections < limits.max_connections;
-        if !below {
-            self.overflows.connections += 1;
+    pub fn may_connect(&mut self, limits: &CircuitBreakers, pool_is_empty: bool) -> Connecting {
+        if self.connections < limits.max_connections {
+            return Connecting::Free;
         }
-        below || pool_is_empty
+        self.overflows.connections += 1;
+        if pool_is_empty { Connecting::Last } else { Connecting::Refused }
     }
 
     /// A TCP proxy's test before it picks a host; false = closed with UO (semantics: envoy-upstream 6.5).
     pub fn may_connect_tcp(&mut self, limits: &CircuitBreakers) -> bool {
-        self.may_connect(limits, false)
+        self.may_connect(limits, false) == Connecting::Free
     }
 
     /// The number of concurrent retries allowed now (semantics: envoy-upstream 6.4).

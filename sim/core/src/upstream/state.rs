@@ -53,6 +53,8 @@ pub struct ClusterState {
     /// The same by address.
     by_address: BTreeMap<HostAddress, HostId>,
     pub(super) breakers: Breakers,
+    /// Counters of the clusters that this one replaced, by generation: their pools serve what waits and runs there.
+    pub(super) replaced: Vec<Breakers>,
     pub(super) generation: u32,
     pub(super) detector: Option<Detector>,
     /// Seeds what the real proxy leaves to a hash map.
@@ -74,7 +76,19 @@ impl ClusterState {
         resolve: &dyn Fn(&str) -> Vec<IpAddr>,
         draws: &mut D,
     ) -> Self {
-        let seed = if draws.enumerates() { None } else { Some(draws.draw(Purpose::LbSeed)) };
+        Self::nth(cluster, 0, now_ns, resolve, draws)
+    }
+
+    /// The n-th cluster of its name: each has a start of its own.
+    fn nth<D: Draws>(
+        cluster: &Cluster,
+        n: u32,
+        now_ns: Nanos,
+        resolve: &dyn Fn(&str) -> Vec<IpAddr>,
+        draws: &mut D,
+    ) -> Self {
+        let drawn = if draws.enumerates() { None } else { Some(draws.draw(Purpose::LbSeed)) };
+        let seed = drawn.map(|drawn| if n == 0 { drawn } else { mix(drawn, u64::from(n)) });
         let hosts = configured_hosts(cluster, 0, resolve);
         let members: Vec<HostId> = (0..hosts.len()).map(|i| HostId(i as u32)).collect();
         let by_address = hosts.iter().map(|h| h.address.clone()).zip(members.iter().copied()).collect();
@@ -83,6 +97,7 @@ impl ClusterState {
             members,
             by_address,
             breakers: Breakers::default(),
+            replaced: Vec::new(),
             generation: 0,
             detector: cluster.outlier.as_ref().map(|config| Detector::new(config, now_ns)),
             order_seed: seed.unwrap_or(0),
@@ -163,8 +178,8 @@ impl ClusterState {
         resolve: &dyn Fn(&str) -> Vec<IpAddr>,
         draws: &mut D,
     ) {
-        let old = std::mem::replace(self, ClusterState::new(cluster, now_ns, resolve, draws));
-        let generation = old.generation + 1;
+        let generation = self.generation + 1;
+        let old = std::mem::replace(self, ClusterState::nth(cluster, generation, now_ns, resolve, draws));
         let offset = old.hosts.len() as u32;
         let fresh = std::mem::replace(&mut self.hosts, old.hosts);
         for host in &mut self.hosts {
@@ -176,6 +191,8 @@ impl ClusterState {
             id.0 += offset;
         }
         self.breakers.overflows = old.breakers.overflows;
+        self.replaced = old.replaced;
+        self.replaced.push(old.breakers);
         self.balancer.tables = old.balancer.tables;
         self.approximate = old.approximate;
         if let (Some(detector), Some(old)) = (&mut self.detector, &old.detector) {

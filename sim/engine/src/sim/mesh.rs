@@ -302,6 +302,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             .filter(|h| run.state.host(*h).is_some_and(|host| host.removed))
             .collect();
         for host in left {
+            self.doom_pools(ix, host);
             self.drain_host(ix, host);
         }
         self.arm_cluster(ix);

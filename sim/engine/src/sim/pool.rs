@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use mesh_core::cx::TraceSink;
 use mesh_core::decide;
-use mesh_core::ids::{HostId, Nanos};
-use mesh_core::ir::{Cluster, Transport};
+use mesh_core::ids::{ClusterId, HostId, Nanos};
+use mesh_core::ir::{Cluster, Snapshot, Transport};
 use mesh_core::request::{FirstBytes, Protocol, RequestHead};
 use mesh_core::tls::ClientHello;
-use mesh_core::upstream::{ResetReason, UpstreamEvent};
+use mesh_core::upstream::{Connecting, ResetReason, UpstreamEvent};
 
 use super::memo::HeadClass;
 use super::mesh::cluster_of;
@@ -51,12 +51,22 @@ pub(crate) struct Ticket {
 pub(crate) struct Pool {
     pub(super) key: PoolKey,
     pub(super) content: Arc<Content>,
+    /// The cluster it was created for; another configuration of that name gets pools of its own.
+    config: (Arc<Snapshot>, ClusterId),
+    /// Its host has left: no connection outlives what it is needed for. Envoy: DrainBehavior::DrainAndDelete.
+    pub(super) doomed: bool,
     pub(super) pending: VecDeque<Ticket>,
     /// Connections with room, the most recently freed last.
     pub(super) ready: Vec<ConnId>,
     pub(super) connecting: Vec<ConnId>,
     /// Connections of any state.
     pub(super) all: Vec<ConnId>,
+}
+
+impl Pool {
+    pub(super) fn config(&self) -> &Cluster {
+        cluster_of(&self.config.0, self.config.1)
+    }
 }
 
 impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
@@ -112,9 +122,12 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         }
         let layers = key.hello.iter().map(|h| Arc::new(h.clone())).collect();
         let content = Arc::new(Content { layers, bytes: FirstBytes::Http(key.protocol) });
+        let config = run.config();
         self.pools.push(Pool {
             key,
             content,
+            config,
+            doomed: false,
             pending: VecDeque::new(),
             ready: Vec::new(),
             connecting: Vec::new(),
@@ -180,17 +193,21 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         for _ in 0..3 {
             let Some(pool) = self.pools.get(ix as usize) else { return };
             let Some(run) = self.clusters.get_mut(pool.key.cluster as usize) else { return };
-            let (cluster, state) = run.parts();
+            let cluster = pool.config();
             let per_connection = streams_at_first(pool.key.protocol, cluster);
             let capacity = pool.connecting.len() as u64 * u64::from(per_connection);
             if pool.pending.len() as u64 <= capacity {
                 return;
             }
-            if !state.may_connect(cluster, pool.all.is_empty()) {
+            let answer = run.state.may_connect(cluster, host, pool.all.is_empty());
+            let times = (cluster.connect_timeout_ns, cluster.max_connection_duration_ns);
+            if answer == Connecting::Refused {
                 return;
             }
-            let (timeout, age) = (cluster.connect_timeout_ns, cluster.max_connection_duration_ns);
-            self.open_pooled(ix, host, timeout, age);
+            self.open_pooled(ix, host, times.0, times.1);
+            if answer == Connecting::Last {
+                return;
+            }
         }
     }
 
@@ -201,7 +218,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let Some(run) = self.clusters.get_mut(cluster as usize) else { return };
         run.state.connection_opened(host);
         self.tally.connected(cluster);
-        let bind = cluster_of(&run.snapshot, run.id).upstream_bind;
+        let bind = pool.config().upstream_bind;
         let proxy = run.proxy;
         let address = run.state.host(host).and_then(|h| h.address.socket());
         let own =
@@ -278,8 +295,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let Some(pool) = self.pools.get_mut(ix as usize) else { return };
         let (cluster, host, protocol) = (pool.key.cluster, pool.key.host, pool.key.protocol);
         let Some(run) = self.clusters.get_mut(cluster as usize) else { return };
-        let (config, state) = run.parts();
-        if !state.try_attach(config, host) {
+        let config = pool.config();
+        if !run.state.try_attach(config, host) {
             self.refuse(ticket);
             return;
         }
@@ -330,10 +347,11 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         }
         let Some(pool) = self.pools.get_mut(ix as usize) else { return };
         let (cluster, host, protocol) = (pool.key.cluster, pool.key.host, pool.key.protocol);
+        let doomed = pool.doomed;
         if let Some(run) = self.clusters.get_mut(cluster as usize) {
             run.state.detach(host);
         }
-        if !reusable || (draining && idle) {
+        if !reusable || ((draining || doomed) && idle) {
             self.close_pooled(ix, conn);
             if reusable && protocol != Protocol::Http2 {
                 // The pool was told that a connection is ready before this one turned out to be closing, and asks for

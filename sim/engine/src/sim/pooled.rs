@@ -6,7 +6,6 @@ use mesh_core::ids::HostId;
 use mesh_core::request::{Headers, Protocol};
 use mesh_core::upstream::{ResetReason, UpstreamEvent};
 
-use super::mesh::cluster_of;
 use super::state::{
     AttemptReset, Caller, CloseKind, ClusterIx, ConnId, Down, ExchangeId, HelloError, Owner, PoolIx,
 };
@@ -139,8 +138,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     /// Starts the idle timer of a connection without streams.
     pub(super) fn arm_idle(&mut self, ix: PoolIx, conn: ConnId) {
         let Some(pool) = self.pools.get(ix as usize) else { return };
-        let Some(run) = self.clusters.get(pool.key.cluster as usize) else { return };
-        let timeout = cluster_of(&run.snapshot, run.id).idle_timeout_ns;
+        let timeout = pool.config().idle_timeout_ns;
         let Some(c) = self.conns.get(conn) else { return };
         let due = self.queue.now().saturating_add(timeout);
         // Timers beyond the run would only fill the queue.
@@ -187,6 +185,16 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         });
         if done {
             self.close_pooled(ix, conn);
+        }
+    }
+
+    /// All pools of a host are on their way out: it left.
+    pub(super) fn doom_pools(&mut self, cluster: ClusterIx, host: HostId) {
+        let pools = self.clusters.get(cluster as usize).and_then(|c| c.pools.get(host.index())).cloned();
+        for ix in pools.unwrap_or_default() {
+            if let Some(pool) = self.pools.get_mut(ix as usize) {
+                pool.doomed = true;
+            }
         }
     }
 

@@ -17,10 +17,15 @@ fn every_limit_is_tested_before_the_increment() {
     assert!(state.try_attach(&cluster, host) && state.try_attach(&cluster, host));
     assert!(!state.try_attach(&cluster, host));
     assert_eq!(state.host(host).unwrap().active_requests, 2);
-    assert!(state.may_connect(&cluster, true));
+    assert_eq!(state.may_connect(&cluster, host, true), Connecting::Free);
     state.connection_opened(host);
-    assert!(!state.may_connect(&cluster, false) && !state.may_connect_tcp(&cluster));
-    assert!(state.may_connect(&cluster, true), "a pool may always have one connection");
+    assert_eq!(state.may_connect(&cluster, host, false), Connecting::Refused);
+    assert!(!state.may_connect_tcp(&cluster));
+    assert_eq!(
+        state.may_connect(&cluster, host, true),
+        Connecting::Last,
+        "a pool may always have one connection"
+    );
     let overflows = state.breakers().overflows;
     assert_eq!((overflows.pending, overflows.requests, overflows.connections), (1, 1, 3));
     state.release_pending(host);
@@ -71,6 +76,11 @@ fn requests_of_a_replaced_cluster_do_not_count_any_more() {
     state.update(&old, &new, SECOND, &no_dns, &mut draws);
     assert_eq!((state.breakers().requests, state.breakers().connections), (0, 0));
     assert!(state.host(HostId(0)).unwrap().removed);
+    // Its pool goes on by the limits it was created with, and by its own count.
+    let mut narrow = old.clone();
+    narrow.breakers.max_connections = 1;
+    assert_eq!(state.may_connect(&narrow, HostId(0), false), Connecting::Refused);
+    assert_eq!(state.may_connect(&narrow, HostId(1), false), Connecting::Free);
     state.detach(HostId(0));
     state.connection_closed(HostId(0));
     assert_eq!(state.host(HostId(0)).unwrap().active_requests, 0);
