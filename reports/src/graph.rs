@@ -157,13 +157,20 @@ impl ServiceGraph {
         self.nodes.iter().position(|n| n.name == name)
     }
 
-    /// Health of a node: of everything it serves.
+    /// Health of a node: of everything it serves, or of everything it sends if it serves nothing.
     #[must_use]
     pub fn health(&self, name: &str) -> Health {
+        match self.judged(|edge| edge.to == name) {
+            Health::Idle => self.judged(|edge| edge.from == name),
+            health => health,
+        }
+    }
+
+    fn judged(&self, of: impl Fn(&Edge) -> bool) -> Health {
         let (requests, errors) = self
             .edges
             .iter()
-            .filter(|e| e.to == name)
+            .filter(|edge| of(edge))
             .fold((0_u64, 0.0), |(n, bad), e| (n + e.requests, bad + e.error_share * e.requests as f64));
         Health::of(requests, if requests == 0 { 0.0 } else { errors / requests as f64 })
     }

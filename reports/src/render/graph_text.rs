@@ -10,20 +10,26 @@ use crate::graph::{Edge, Health, NodeKind, ServiceGraph};
 /// Rate, share, errors and p95 of an edge in one line.
 #[must_use]
 pub fn edge_label(edge: &Edge) -> String {
+    edge_lines(edge).join(" · ")
+}
+
+/// The same in two lines: how much, and how well. None of an edge without requests.
+#[must_use]
+pub fn edge_lines(edge: &Edge) -> Vec<String> {
     if edge.requests == 0 {
-        return String::new();
+        return Vec::new();
     }
-    let mut label = format!("{:.1} rps · {}", edge.rps, percent(edge.share));
+    let mut much = format!("{:.1} rps · {}", edge.rps, percent(edge.share));
     if edge.error_share > 0.0 {
-        let _ = write!(label, " · {} err", percent(edge.error_share));
+        let _ = write!(much, " · {} err", percent(edge.error_share));
     }
-    let _ = write!(label, " · p95 {}", millis(edge.p95_ms));
+    let mut well = format!("p95 {}", millis(edge.p95_ms));
     if edge.mtls_share > 0.0 && edge.mtls_share < 1.0 {
-        let _ = write!(label, " · {} mTLS", percent(edge.mtls_share));
+        let _ = write!(well, " · {} mTLS", percent(edge.mtls_share));
     } else if edge.mtls_share >= 1.0 {
-        label.push_str(" · mTLS");
+        well.push_str(" · mTLS");
     }
-    label
+    vec![much, well]
 }
 
 fn quoted(text: &str) -> String {

@@ -15,7 +15,7 @@ pub struct Layout {
     pub height: i32,
 }
 
-const COLUMN: i32 = 260;
+const COLUMN: i32 = 290;
 const ROW: i32 = 90;
 const MARGIN: i32 = 70;
 const SWEEPS: usize = 6;
@@ -44,7 +44,9 @@ pub fn layered(graph: &ServiceGraph) -> Layout {
             number(&layers, &mut order);
         }
     }
-    place(&layers, graph.nodes.len())
+    // Half a name on both sides, at about seven pixels a letter.
+    let longest = graph.nodes.iter().map(|n| n.name.chars().count() as i32).max().unwrap_or(0);
+    place(&layers, graph.nodes.len(), (longest * 7 / 2 + 10).max(MARGIN + 40))
 }
 
 /// Edges between positions without self-loops, cycles cut at edges that lead back to a node being visited.
@@ -130,18 +132,18 @@ fn arrange(layer: &mut [usize], edges: &[(usize, usize)], order: &[usize], down:
     }
 }
 
-fn place(layers: &[Vec<usize>], n: usize) -> Layout {
+fn place(layers: &[Vec<usize>], n: usize, side: i32) -> Layout {
     let tallest = layers.iter().map(Vec::len).max().unwrap_or(0) as i32;
     let mut centre = vec![(0, 0); n];
     for (column, layer) in layers.iter().enumerate() {
         let offset = (tallest - layer.len() as i32) * ROW / 2;
         for (row, &node) in layer.iter().enumerate() {
-            centre[node] = (MARGIN + 40 + column as i32 * COLUMN, MARGIN + offset + row as i32 * ROW);
+            centre[node] = (side + column as i32 * COLUMN, MARGIN + offset + row as i32 * ROW);
         }
     }
     Layout {
         centre,
-        width: 2 * MARGIN + 80 + (layers.len() as i32 - 1).max(0) * COLUMN,
+        width: 2 * side + (layers.len() as i32 - 1).max(0) * COLUMN,
         height: 2 * MARGIN + (tallest - 1).max(0) * ROW,
     }
 }

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::graph_text::edge_label;
+use super::graph_text::edge_lines;
 use super::layout::{Layout, layered};
 use super::style::{count, millis, percent};
-use crate::graph::{Health, Node, NodeKind, ServiceGraph};
+use crate::graph::{Edge, Health, Node, NodeKind, ServiceGraph};
 
 /// Escapes text for XML and HTML.
 #[must_use]
@@ -32,36 +32,71 @@ pub fn svg(graph: &ServiceGraph) -> String {
         graph.edges.len()
     );
     out.push_str("<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" fill=\"#555\"/></marker></defs>\n");
-    for edge in &graph.edges {
-        edge_path(graph, &layout, edge, &mut out);
-    }
+    // Shapes lie above lines, and labels above both.
+    let curves: Vec<Curve<'_>> =
+        graph.edges.iter().filter_map(|edge| Curve::of(graph, &layout, edge)).collect();
+    curves.iter().for_each(|curve| curve.line(&mut out));
     for (node, &(x, y)) in graph.nodes.iter().zip(&layout.centre) {
         node_shape(graph, node, x, y, &mut out);
     }
+    curves.iter().for_each(|curve| curve.label(&mut out));
     out.push_str("</svg>\n");
     out
 }
 
-fn edge_path(graph: &ServiceGraph, layout: &Layout, edge: &crate::graph::Edge, out: &mut String) {
-    let (Some(from), Some(to)) = (graph.position(&edge.from), graph.position(&edge.to)) else { return };
-    let (Some(&(x1, y1)), Some(&(x2, y2))) = (layout.centre.get(from), layout.centre.get(to)) else { return };
-    let health = Health::of(edge.requests, edge.error_share);
-    let (sx, ex) = if x2 >= x1 { (x1 + 46, x2 - 50) } else { (x1 - 46, x2 + 50) };
-    let middle = (sx + ex) / 2;
-    let _ = writeln!(
-        out,
-        "<g class=\"edge\" data-from=\"{}\" data-to=\"{}\"><path d=\"M{sx} {y1}C{middle} {y1} {middle} {y2} {ex} {y2}\" fill=\"none\" stroke=\"{}\" stroke-width=\"2\"{} marker-end=\"url(#tip)\"/>",
-        escape(&edge.from),
-        escape(&edge.to),
-        health.colour(),
-        if edge.requests == 0 { " stroke-dasharray=\"5 4\"" } else { "" }
-    );
-    let _ = writeln!(
-        out,
-        "<text x=\"{middle}\" y=\"{}\" text-anchor=\"middle\" fill=\"#333\" font-size=\"10\">{}</text></g>",
-        (y1 + y2) / 2 - 6,
-        escape(&edge_label(edge))
-    );
+/// An edge on its way from shape to shape.
+struct Curve<'a> {
+    edge: &'a Edge,
+    from: (i32, i32),
+    to: (i32, i32),
+}
+
+impl<'a> Curve<'a> {
+    fn of(graph: &ServiceGraph, layout: &Layout, edge: &'a Edge) -> Option<Curve<'a>> {
+        let &(x1, y1) = layout.centre.get(graph.position(&edge.from)?)?;
+        let &(x2, y2) = layout.centre.get(graph.position(&edge.to)?)?;
+        let (sx, ex) = if x2 >= x1 { (x1 + 46, x2 - 50) } else { (x1 - 46, x2 + 50) };
+        Some(Curve { edge, from: (sx, y1), to: (ex, y2) })
+    }
+
+    fn middle(&self) -> i32 {
+        (self.from.0 + self.to.0) / 2
+    }
+
+    fn group(&self) -> String {
+        let (from, to) = (escape(&self.edge.from), escape(&self.edge.to));
+        format!("<g class=\"edge\" data-from=\"{from}\" data-to=\"{to}\">")
+    }
+
+    fn line(&self, out: &mut String) {
+        let ((sx, y1), (ex, y2), middle) = (self.from, self.to, self.middle());
+        let colour = Health::of(self.edge.requests, self.edge.error_share).colour();
+        let dashes = if self.edge.requests == 0 { " stroke-dasharray=\"5 4\"" } else { "" };
+        let _ = writeln!(
+            out,
+            "{}<path d=\"M{sx} {y1}C{middle} {y1} {middle} {y2} {ex} {y2}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{dashes} marker-end=\"url(#tip)\"/></g>",
+            self.group()
+        );
+    }
+
+    /// Beside the line at two thirds of its way, where lines from one node have parted; white around the letters.
+    fn label(&self, out: &mut String) {
+        let [first, second] = edge_lines(self.edge).try_into().unwrap_or_default();
+        if first.is_empty() {
+            return;
+        }
+        let ((sx, y1), (ex, y2)) = (self.from, self.to);
+        // The Bezier curve of `line` at t = 2/3.
+        let (x, y) = ((sx + 18 * self.middle() + 8 * ex) / 27, (7 * y1 + 20 * y2) / 27);
+        let _ = writeln!(
+            out,
+            "{}<text x=\"{x}\" y=\"{}\" text-anchor=\"middle\" fill=\"#333\" font-size=\"10\" stroke=\"#fff\" stroke-width=\"4\" stroke-linejoin=\"round\" paint-order=\"stroke\"><tspan x=\"{x}\">{}</tspan><tspan x=\"{x}\" dy=\"12\">{}</tspan></text></g>",
+            self.group(),
+            y - 18,
+            escape(&first),
+            escape(&second)
+        );
+    }
 }
 
 fn node_shape(graph: &ServiceGraph, node: &Node, x: i32, y: i32, out: &mut String) {
@@ -142,6 +177,6 @@ pub fn page(graph: &ServiceGraph, title: &str) -> String {
 }
 
 /// Style of every HTML page.
-pub const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem;color:#111;background:#fff}main{max-width:75rem;margin:auto}.picture{overflow:auto;border:1px solid #ccc}table{border-collapse:collapse;margin:.5rem 0}th,td{padding:.2rem .7rem;border-bottom:1px solid #ddd;text-align:left}td{font-variant-numeric:tabular-nums}.dim{opacity:.15}@media print{#find{display:none}}";
+pub const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem;color:#111;background:#fff}main{max-width:90rem;margin:auto}.picture{overflow:auto;border:1px solid #ccc}table{border-collapse:collapse;margin:.5rem 0}th,td{padding:.2rem .7rem;border-bottom:1px solid #ddd;text-align:left}td{font-variant-numeric:tabular-nums}.dim{opacity:.15}@media print{#find{display:none}}";
 
 const SCRIPT: &str = "const q=document.getElementById('find'),N=[...document.querySelectorAll('.node')],E=[...document.querySelectorAll('.edge')];function show(s){const hit=n=>!s||n.dataset.name.includes(s);const near=new Set(N.filter(hit).map(n=>n.dataset.name));E.forEach(e=>{const on=!s||near.has(e.dataset.from)||near.has(e.dataset.to);e.classList.toggle('dim',!on)});N.forEach(n=>n.classList.toggle('dim',!!s&&!hit(n)))}q.addEventListener('input',()=>show(q.value.trim()));N.forEach(n=>n.addEventListener('click',()=>{q.value=q.value===n.dataset.name?'':n.dataset.name;show(q.value)}));";
