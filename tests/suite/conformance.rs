@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use mesh_harness::conformance::{Selection, case, predictor, run};
-use mesh_reports::conformance::Verdict;
+use mesh_reports::conformance::{ConformanceReport, Verdict};
 
 use crate::program::root;
 
@@ -17,13 +17,26 @@ fn known() -> BTreeSet<String> {
         .collect()
 }
 
-#[test]
-fn recorded_requests_agree() {
-    let corpus = case::read_corpus(&root().join("tests/conformance")).expect("the corpus");
-    let report = run(&corpus, &Selection::default(), |mesh| {
+fn judged(dir: &str) -> ConformanceReport {
+    let corpus = case::read_corpus(&root().join(dir)).expect("the corpus");
+    run(&corpus, &Selection::default(), |mesh| {
         let loaded = predictor::load(mesh)?;
         Ok(move |case: &case::Case| predictor::predict_case(&loaded, case))
-    });
+    })
+}
+
+#[test]
+fn requests_of_our_own_recordings_agree() {
+    let report = judged("tests/requests");
+    assert!(report.cases.len() > 550, "only {} cases", report.cases.len());
+    let differ: Vec<&str> =
+        report.cases.iter().filter(|c| c.verdict != Verdict::Agree).map(|c| c.id.as_str()).collect();
+    assert!(differ.is_empty(), "{differ:?}\n{}", report.table());
+}
+
+#[test]
+fn recorded_requests_agree() {
+    let report = judged("tests/conformance");
     assert!(report.cases.len() > 900, "only {} cases", report.cases.len());
     let differ: BTreeSet<String> =
         report.cases.iter().filter(|c| c.verdict != Verdict::Agree).map(|c| c.id.clone()).collect();

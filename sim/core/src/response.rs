@@ -139,6 +139,20 @@ impl Flags {
     }
 }
 
+/// Who makes a local reply, which decides what becomes of it on its way out. Envoy: source/common/http/filter_manager.cc,
+/// `sendLocalReply`; source/common/http/utility.cc, `prepareLocalReply`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReplyBy {
+    /// A filter, the router or the connection manager: response headers of the matched route are applied, gRPC requests
+    /// get a gRPC answer.
+    #[default]
+    Filter,
+    /// The codec, which refuses a head before anybody has seen it: never gRPC, no route.
+    Codec,
+    /// A filter that encodes its answer itself (CORS preflights): as it stands.
+    Itself,
+}
+
 /// An answer made by the proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalReply {
@@ -156,6 +170,8 @@ pub struct LocalReply {
     pub headers: Vec<(Str, Str)>,
     /// The connection is closed after the reply (codec errors).
     pub close: bool,
+    /// Who sends it.
+    pub by: ReplyBy,
     /// The YAML that caused it.
     pub origin: OriginId,
 }
@@ -172,6 +188,7 @@ impl LocalReply {
             body: body.into(),
             headers: Vec::new(),
             close: false,
+            by: ReplyBy::Filter,
             origin,
         }
     }

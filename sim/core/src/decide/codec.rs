@@ -4,7 +4,7 @@
 use crate::decide::view::Hop;
 use crate::ids::OriginId;
 use crate::request::{FirstBytes, Headers, Protocol, RequestHead};
-use crate::response::{LocalReply, ResponseFlag};
+use crate::response::{LocalReply, ReplyBy, ResponseFlag};
 
 /// `max_request_headers_kb` (60).
 const MAX_HEADER_BYTES: usize = 60 * 1024;
@@ -59,6 +59,7 @@ pub fn not_http() -> LocalReply {
 fn codec_error(status: u16, details: &str, body: &str) -> LocalReply {
     let mut reply = LocalReply::new(status, details, body, Some(ResponseFlag::DPE), OriginId::NONE);
     reply.close = true;
+    reply.by = ReplyBy::Codec;
     reply
 }
 

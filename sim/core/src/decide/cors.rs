@@ -4,7 +4,7 @@ use crate::ids::Str;
 use crate::ir::Cors;
 use crate::matching::string_matches;
 use crate::request::{Headers, RequestHead};
-use crate::response::LocalReply;
+use crate::response::{LocalReply, ReplyBy};
 
 /// What the filter made of a request.
 pub(super) struct CorsResult {
@@ -31,6 +31,7 @@ pub(super) fn check(cors: &Cors, head: &RequestHead) -> CorsResult {
         return CorsResult { origin_allowed, reply: None };
     }
     let mut reply = LocalReply::new(200, "cors_response", "", None, cors.origin);
+    reply.by = ReplyBy::Itself;
     if origin_allowed {
         reply.headers.push((ALLOW_ORIGIN.into(), origin.into()));
     }

@@ -1,13 +1,9 @@
 //! Heads as they leave the proxy: upstream and downstream (semantics: envoy-routing 3.7, 3.8).
 
-use crate::decide::formatter::{Values, expand};
 use crate::decide::view::Hop;
-use crate::decide::{Downstream, ForwardPlan, HttpDecision, HttpOutcome, codec, cors, rewrite};
+use crate::decide::{ForwardPlan, HttpDecision, HttpOutcome, codec, cors, mutate, rewrite};
 use crate::ids::{ChainId, Nanos, Str};
-use crate::ir::{
-    AppendAction, ClusterSpecifier, Forward, HashPolicy, HeaderAdd, HeaderMutations, HostRewrite, Route,
-    RouteAction, Snapshot, TrafficDirection, WeightedCluster,
-};
+use crate::ir::{Forward, HashPolicy, HostRewrite, Route, RouteAction, Snapshot, TrafficDirection};
 use crate::request::{Connection, Headers, Peer, RequestHead};
 use crate::tls::Certificate;
 
@@ -42,10 +38,10 @@ pub fn finalize_request(
         out.headers.set("x-envoy-attempt-count", &attempt.to_string());
     }
     announce_timeout(forward, plan, &mut out);
-    let entry = weighted_entry(forward, plan);
+    let entry = mutate::weighted_entry(forward, plan);
     let cluster = snapshot.clusters.get(plan.cluster.index()).map_or("", |c| c.name.as_ref());
-    for level in levels(snapshot, decision, route, entry) {
-        mutate_request(level, &decision.downstream, cluster, route, &mut out);
+    for level in mutate::levels(snapshot, decision, route, entry) {
+        mutate::request(level, &decision.downstream, cluster, route, &mut out);
         // the weighted entry's host rewrite belongs to its level and leaves no trace of the old host
         if let Some(entry) = entry.filter(|e| std::ptr::eq(level, &e.headers) && !e.host_rewrite.is_empty()) {
             out.authority = Some(entry.host_rewrite.clone());
@@ -135,79 +131,30 @@ fn announce_timeout(forward: &Forward, plan: &ForwardPlan, out: &mut RequestHead
     }
 }
 
-fn weighted_entry<'s>(forward: &'s Forward, plan: &ForwardPlan) -> Option<&'s WeightedCluster> {
-    match &forward.cluster {
-        ClusterSpecifier::Weighted(entries) => entries.get(plan.weighted? as usize),
-        ClusterSpecifier::Cluster(_) => None,
-    }
-}
-
-/// Mutations in Envoy's order: weighted entry, route, virtual host, route configuration.
-fn levels<'s>(
-    snapshot: &'s Snapshot,
-    decision: &HttpDecision,
-    route: &'s Route,
-    entry: Option<&'s WeightedCluster>,
-) -> impl Iterator<Item = &'s HeaderMutations> {
-    let config = decision.route_config.and_then(|at| snapshot.route_config(at));
-    let virtual_host = decision.virtual_host(snapshot);
-    let outer = virtual_host.map(|v| &v.headers).into_iter().chain(config.map(|c| &c.headers));
-    entry.map(|e| &e.headers).into_iter().chain([&route.headers]).chain(outer)
-}
-
-fn mutate_request(
-    level: &HeaderMutations,
-    downstream: &Downstream,
-    cluster: &str,
-    route: &Route,
-    out: &mut RequestHead,
-) {
-    for name in &level.request_remove {
-        out.headers.remove(name);
-    }
-    for add in &level.request_add {
-        let values = Values { downstream, request: out, response: None, cluster, route: &route.name };
-        let value = expand(&add.value, &values);
-        apply(add, &value, &mut out.headers);
-    }
-}
-
-/// One `HeaderValueOption`; what formats to empty is skipped.
-fn apply(add: &HeaderAdd, value: &str, headers: &mut Headers) {
-    let exists = headers.has(&add.name);
-    if value.is_empty() {
-        return;
-    }
-    match add.action {
-        AppendAction::AppendIfExistsOrAdd => headers.append(&add.name, value),
-        AppendAction::AddIfAbsent if exists => {}
-        AppendAction::AddIfAbsent => headers.append(&add.name, value),
-        AppendAction::OverwriteIfExistsOrAdd => headers.set(&add.name, value),
-        AppendAction::OverwriteIfExists if exists => headers.set(&add.name, value),
-        AppendAction::OverwriteIfExists => {}
-    }
-}
-
-/// Response header mutations, `server`, CORS headers and `set-cookie`, for upstream answers and local replies.
+/// Response header mutations, `set-cookie`, CORS headers and `server` of an answer that leaves downstream.
 ///
-/// `request` is the head that [`super::decide_http`] left.
+/// `request` is the head that [`super::decide_http`] left, `sent` the one that went upstream: operators in response
+/// headers see the request as it was rewritten (run 1.40). `upstream` is the status of an answer from there; `None`: a
+/// local reply, made by [`super::local_reply_for`], which has applied the route's mutations.
 pub fn finalize_response(
     snapshot: &Snapshot,
     chain: ChainId,
     decision: &HttpDecision,
     request: &RequestHead,
+    sent: Option<&RequestHead>,
     response: &mut Headers,
-    from_upstream: bool,
+    upstream: Option<u16>,
 ) {
     let Some(hcm) = snapshot.connection_manager(chain) else { return };
-    if from_upstream {
+    let route = decision.route(snapshot);
+    if let Some(status) = upstream {
         for name in ["connection", "keep-alive", "proxy-connection", "transfer-encoding"] {
             response.remove(name);
         }
-    }
-    let route = decision.route(snapshot);
-    if let Some(route) = route.filter(|_| decision.by_router) {
-        mutate_response(snapshot, decision, route, request, response);
+        if let Some(route) = route {
+            add_cookie(route, decision, response);
+            mutate::response(snapshot, decision, sent.unwrap_or(request), status, response);
+        }
     }
     if let Some(policy) = route.and_then(|r| r.cors.as_deref()).filter(|_| decision.cors_origin_allowed) {
         cors::answer(policy, request, response);
@@ -225,46 +172,12 @@ pub fn finalize_response(
     }
 }
 
-fn mutate_response(
-    snapshot: &Snapshot,
-    decision: &HttpDecision,
-    route: &Route,
-    request: &RequestHead,
-    response: &mut Headers,
-) {
-    let plan = match &decision.outcome {
-        HttpOutcome::Forward(plan) => Some(plan),
-        HttpOutcome::Reply(_) => None,
-    };
-    let forward = match &route.action {
-        RouteAction::Forward(forward) => Some(forward.as_ref()),
-        _ => None,
-    };
-    let entry = plan.zip(forward).and_then(|(plan, forward)| weighted_entry(forward, plan));
-    let cluster = plan.and_then(|p| snapshot.clusters.get(p.cluster.index())).map_or("", |c| c.name.as_ref());
-    if let Some((plan, forward)) = plan.zip(forward) {
-        add_cookie(forward, plan, response);
-    }
-    for level in levels(snapshot, decision, route, entry) {
-        for name in &level.response_remove {
-            response.remove(name);
-        }
-        for add in &level.response_add {
-            let values = Values {
-                downstream: &decision.downstream,
-                request,
-                response: Some(response),
-                cluster,
-                route: &route.name,
-            };
-            let value = expand(&add.value, &values);
-            apply(add, &value, response);
-        }
-    }
-}
-
 /// `name="<16 hex digits>"; Max-Age=60; Path=/; HttpOnly` (semantics: envoy-routing 3.11).
-fn add_cookie(forward: &Forward, plan: &ForwardPlan, response: &mut Headers) {
+fn add_cookie(route: &Route, decision: &HttpDecision, response: &mut Headers) {
+    let (RouteAction::Forward(forward), HttpOutcome::Forward(plan)) = (&route.action, &decision.outcome)
+    else {
+        return;
+    };
     let Some(made) = plan.set_cookie else { return };
     let Some(HashPolicy::Cookie { name, ttl_ns, path, attributes }) =
         forward.hash_policy.get(made.policy as usize)

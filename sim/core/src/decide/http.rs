@@ -8,18 +8,18 @@ use crate::decide::outcome::standing_taint;
 use crate::decide::resolve::{Resolved, Target, resolve};
 use crate::decide::view::{HeadView, Hop};
 use crate::decide::{
-    Downstream, HttpDecision, HttpOutcome, RbacLog, RouteConfigRef, codec, cors, fault, jwt, normalize,
-    router,
+    Downstream, HttpDecision, HttpOutcome, RbacLog, RouteConfigRef, codec, cors, fault, inline, jwt,
+    normalize, router,
 };
 use crate::ids::{ChainId, Nanos, OriginId, RouteId, Str, Taint};
-use crate::ir::{AuthorizerAnswer, ExtAuthz, HttpFilter, Rbac, Snapshot};
+use crate::ir::{AuthorizerAnswer, ExtAuthz, HttpFilter, Rbac, RouteAction, Snapshot};
 use crate::matching::path_without_query;
 use crate::request::{Connection, Peer, RequestHead};
 use crate::response::{Flags, LocalReply, ResponseFlag};
 
 /// Everything the connection manager and its filters do, up to (and including) the choice of the cluster.
 ///
-/// `head` may be changed: path normalization, headers that the JWT filter adds or removes. Every random choice is
+/// `head` may be changed: joined header lines, path normalization, headers that the JWT filter adds or removes. Every random choice is
 /// drawn through `cx`. On a chain that does not end in the connection manager the answer is that of a missing route.
 pub fn decide_http<D: Draws, S: TraceSink>(
     snapshot: &Snapshot,
@@ -45,6 +45,7 @@ pub fn decide_http<D: Draws, S: TraceSink>(
     };
     let tls = snapshot.filter_chain(chain).is_some_and(|c| c.tls.is_some());
     let hop = Hop { hcm, conn, peer, tls };
+    inline::join(&mut head.headers);
     run.downstream.remote = hop.remote_address(&head.headers);
     run.downstream.https = hop.forwarded_proto(head) == "https";
     run.note_taint(standing_taint(snapshot, chain).as_ref(), cx);
@@ -159,7 +160,11 @@ impl<'s> Run<'s> {
                 Some(fault) => self.inject(fault::inject(fault, cx.draws, cx.trace)),
                 None => Verdict::Continue,
             },
-            HttpFilter::Cors => match route.and_then(|route| route.cors.as_deref()) {
+            // Envoy: a redirect or direct response is no route entry, whatever its policy says (run 1.40).
+            HttpFilter::Cors => match route
+                .filter(|r| matches!(r.action, RouteAction::Forward(_)))
+                .and_then(|route| route.cors.as_deref())
+            {
                 Some(policy) => {
                     let result = cors::check(policy, head);
                     self.notes.cors_origin_allowed = result.origin_allowed;

@@ -59,8 +59,9 @@ fn aborts_speak_grpc_to_grpc() {
         (AbortStatus::Grpc(5), &get("h/"), 200, None),
         (AbortStatus::Http(503), &get("h/"), 503, None),
     ] {
-        let decision = decide(&faulty(None, Some((status, 1_000_000))), head);
-        let (code, headers, body) = local_reply_for(head, reply(&decision));
+        let snapshot = faulty(None, Some((status, 1_000_000)));
+        let decision = decide(&snapshot, head);
+        let (code, headers, body) = local_reply_for(&snapshot, &decision, head, None, reply(&decision));
         assert_eq!((code, headers.first("grpc-status")), (wire, grpc_status));
         assert_eq!(body.is_empty(), grpc_status.is_some());
         assert_eq!(reply(&decision).details.as_ref(), "fault_filter_abort");

@@ -121,13 +121,13 @@ fn response_mutations_follow_routes_not_filters() {
     let head = get("h/a");
     let decision = decide(&snapshot, &head);
     let mut answer = Headers(vec![("server".into(), "app".into())]);
-    finalize_response(&snapshot, CHAIN, &decision, &head, &mut answer, true);
+    finalize_response(&snapshot, CHAIN, &decision, &head, None, &mut answer, Some(200));
     assert_eq!(answer.all("x-res").collect::<Vec<_>>(), ["wc", "route", "vhost", "config"]);
     assert_eq!(answer.first("server"), Some("envoy"));
 
     let missing = get("h/none");
     let mut answer = Headers::default();
-    finalize_response(&snapshot, CHAIN, &decide(&snapshot, &missing), &missing, &mut answer, false);
+    finalize_response(&snapshot, CHAIN, &decide(&snapshot, &missing), &missing, None, &mut answer, None);
     assert!(!answer.has("x-res"), "404 NR gets no route headers");
 }
 

@@ -313,14 +313,15 @@ impl Hop<'_> {
                 }
             }
             HttpOutcome::Reply(reply) => {
-                let (status, mut headers, body) = local_reply_for(head, reply);
+                let (status, mut headers, body) = local_reply_for(self.snapshot, decision, head, None, reply);
                 finalize_response(
                     self.snapshot,
                     ChainId { listener: mesh_core::ids::ListenerId(u32::MAX), chain: None },
                     decision,
                     head,
+                    None,
                     &mut headers,
-                    false,
+                    None,
                 );
                 let code = if reply.close && status == 0 { 0 } else { status };
                 compare("code", &code.to_string(), "code");

@@ -289,14 +289,21 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             self.reset_downstream(id);
             return;
         }
-        let (status, mut headers, body) = decide::local_reply_for(stream.head(), &reply);
+        let (status, mut headers, body) = decide::local_reply_for(
+            &stream.side.snapshot,
+            stream.decision(),
+            stream.head(),
+            stream.sent.as_deref(),
+            &reply,
+        );
         decide::finalize_response(
             &stream.side.snapshot,
             stream.side.chain,
             stream.decision(),
             stream.head(),
+            stream.sent.as_deref(),
             &mut headers,
-            false,
+            None,
         );
         let grpc_status = headers.first("grpc-status").and_then(|v| v.parse().ok());
         let body_bytes = body.len() as u64;

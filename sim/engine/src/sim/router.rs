@@ -430,8 +430,9 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                 stream.side.chain,
                 stream.decision(),
                 stream.head(),
+                stream.sent.as_deref(),
                 &mut response.headers,
-                true,
+                Some(response.status),
             );
         }
         self.respond(id, response, who, Details::ViaUpstream, None);

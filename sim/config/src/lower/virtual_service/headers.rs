@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use mesh_core::ir::{AppendAction, HeaderAdd, HeaderMutations};
+use mesh_core::decide::unmodelled_operator;
+use mesh_core::ir::{
+    AppendAction, ClusterSpecifier, HeaderAdd, HeaderMutations, Route, RouteAction, WeightedCluster,
+};
 
 use crate::resource::http_route::Headers;
 
@@ -36,6 +39,21 @@ pub(super) fn append(base: &mut HeaderMutations, more: HeaderMutations) {
     base.request_remove.extend(more.request_remove);
     base.response_add.extend(more.response_add);
     base.response_remove.extend(more.response_remove);
+}
+
+/// The first operator in header values of a route, or of its destinations, that is not modelled.
+pub(super) fn unmodelled(route: &Route) -> Option<&str> {
+    let entries: &[WeightedCluster] = match &route.action {
+        RouteAction::Forward(forward) => match &forward.cluster {
+            ClusterSpecifier::Weighted(entries) => entries,
+            ClusterSpecifier::Cluster(_) => &[],
+        },
+        _ => &[],
+    };
+    let levels = entries.iter().map(|entry| &entry.headers).chain([&route.headers]);
+    levels
+        .flat_map(|level| level.request_add.iter().chain(&level.response_add))
+        .find_map(|add| unmodelled_operator(&add.value))
 }
 
 fn additions(set: &BTreeMap<String, String>, add: &BTreeMap<String, String>) -> Vec<HeaderAdd> {

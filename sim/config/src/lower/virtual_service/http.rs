@@ -125,6 +125,10 @@ fn translate(
     route.fault =
         http.fault.as_ref().and_then(|f| filters::fault(cx.tools, f, &mut route.taints)).map(Box::new);
     route.cors = http.cors_policy.as_ref().map(|c| Box::new(filters::cors(cx.tools, c, &mut route.taints)));
+    if let Some(operator) = headers::unmodelled(&route) {
+        let what = format!("the operator %{operator}% in a header value");
+        route.taints.push(cx.tools.origins.taint(what, http.origin));
+    }
     route
 }
 
