@@ -171,7 +171,9 @@ impl ClusterState {
         }
     }
 
-    fn replace<D: Draws>(
+    /// A fresh cluster, whatever it was before: as after a configuration that differs, also for one that was removed
+    /// and comes back.
+    pub fn replace<D: Draws>(
         &mut self,
         cluster: &Cluster,
         now_ns: Nanos,

@@ -88,6 +88,8 @@ pub(crate) struct ClusterRun {
     pub(crate) key: u64,
     /// Detections that the maximum ejection percentage kept from ejecting.
     pub(crate) blocked: u64,
+    /// The proxy's configuration no longer has it.
+    pub(crate) removed: bool,
 }
 
 impl ClusterRun {
@@ -269,7 +271,10 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let known: Vec<(Str, ClusterIx)> = proxy.by_name.iter().map(|(n, i)| (n.clone(), *i)).collect();
         for (name, cluster) in known {
             let snapshot = configuration.snapshot();
-            let Some(id) = snapshot.cluster_by_name(&name) else { continue };
+            let Some(id) = snapshot.cluster_by_name(&name) else {
+                self.remove_cluster(cluster);
+                continue;
+            };
             if let Some(proxy) = self.proxies.get_mut(ix as usize) {
                 proxy.note(id, cluster);
             }
@@ -292,7 +297,9 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let (before, old) = run.config();
         let mut draws = At { key: run.key, chance: &mut self.chance };
         let (previous, next) = (cluster_of(&before, old), cluster_of(snapshot, id));
-        if previous != next {
+        if std::mem::take(&mut run.removed) {
+            run.state.replace(next, now, &resolve, &mut draws);
+        } else if previous != next {
             run.state.update(previous, next, now, &resolve, &mut draws);
         }
         run.snapshot = Arc::clone(snapshot);
@@ -306,6 +313,16 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             self.drain_host(ix, host);
         }
         self.arm_cluster(ix);
+    }
+
+    /// The proxy's new configuration lacks the cluster: what runs and waits there goes on, nothing new comes.
+    fn remove_cluster(&mut self, ix: ClusterIx) {
+        let Some(run) = self.clusters.get_mut(ix as usize).filter(|run| !run.removed) else { return };
+        run.removed = true;
+        for host in (0..run.pools.len() as u32).map(HostId) {
+            self.doom_pools(ix, host);
+            self.drain_host(ix, host);
+        }
     }
 
     pub(super) fn namespace_of(&self, proxy: ProxyIx) -> Str {
@@ -401,6 +418,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             timer: None,
             key,
             blocked: 0,
+            removed: false,
         };
         self.clusters.push(run);
         self.tally.add_cluster();

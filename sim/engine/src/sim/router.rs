@@ -109,6 +109,12 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let Some(stream) = self.streams.get_mut(id) else { return };
         let Some(ix) = stream.cluster else { return };
         let attempt = stream.route.attempts + 1;
+        if attempt > 1 && self.clusters.get(ix as usize).is_some_and(|run| run.removed) {
+            // Clusters are removed during a back-off. Envoy: Filter::doRetry.
+            stream.route.attempts = attempt;
+            self.no_healthy_upstream(id);
+            return;
+        }
         // A cookie made up from the client's port: which host it leads to first is as random as the port, and the same
         // for every attempt.
         let made_up = self.chance.enumerates() && plan_of(stream).is_some_and(|p| p.set_cookie.is_some());
@@ -140,18 +146,22 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             self.taint_schedule(id, origin);
         }
         let Some(host) = host else {
-            let reply = LocalReply::new(
-                503,
-                "no_healthy_upstream",
-                words::NO_HEALTHY_UPSTREAM,
-                Some(ResponseFlag::UH),
-                OriginId::NONE,
-            );
-            // The log keeps the host of the attempt before.
-            self.reply_locally(id, reply, false);
+            self.no_healthy_upstream(id);
             return;
         };
         self.send_attempt(id, ix, host, attempt);
+    }
+
+    fn no_healthy_upstream(&mut self, id: StreamId) {
+        let reply = LocalReply::new(
+            503,
+            "no_healthy_upstream",
+            words::NO_HEALTHY_UPSTREAM,
+            Some(ResponseFlag::UH),
+            OriginId::NONE,
+        );
+        // The log keeps the host of the attempt before.
+        self.reply_locally(id, reply, false);
     }
 
     /// Where a dynamic forward proxy sends the request: its authority, resolved; `None` for other clusters.
