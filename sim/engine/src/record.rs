@@ -1,11 +1,12 @@
 //! What one request left behind: the client's view, one line per proxy, what the applications saw.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use mesh_core::Str;
 use mesh_core::cx::Step;
 use mesh_core::ids::{ClusterId, Nanos, OriginId};
-use mesh_core::request::{Headers, Protocol};
+use mesh_core::request::{Headers, Protocol, RequestHead};
 use mesh_core::response::Flags;
 
 use crate::world::ProxyId;
@@ -240,16 +241,8 @@ pub struct Try {
     pub at_ns: Nanos,
     /// n-th connection the pod accepted in this run, from 1.
     pub connection: u32,
-    /// Method; empty for lines.
-    pub method: Str,
-    /// Path.
-    pub path: Str,
-    /// Authority.
-    pub authority: Option<Str>,
-    /// Version.
-    pub protocol: Option<Protocol>,
-    /// Headers.
-    pub headers: Headers,
+    /// The request; `None` for lines.
+    pub head: Option<Arc<RequestHead>>,
     /// What became of it.
     pub action: TryAction,
     /// When it was answered, ns.
@@ -289,6 +282,12 @@ pub enum TryAction {
 pub type Explanation = Vec<Step>;
 
 impl Try {
+    /// The first line of a header of the request.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.as_ref()?.headers.first(name)
+    }
+
     /// Status answered, if any.
     #[must_use]
     pub fn status(&self) -> Option<u16> {

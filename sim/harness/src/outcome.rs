@@ -124,12 +124,13 @@ fn kept(headers: &Headers, volatile: &[&str]) -> HeaderMap {
 }
 
 fn upstream(t: &Try, record: &RequestRecord) -> Upstream {
+    let head = t.head.as_deref();
     Upstream {
-        method: t.method.to_string(),
-        path: t.path.to_string(),
-        authority: text(&t.authority),
-        protocol: t.protocol.map(|p| p.text().to_owned()).unwrap_or_default(),
-        headers: kept(&t.headers, &VOLATILE_REQUEST),
+        method: head.map(|h| h.method.to_string()).unwrap_or_default(),
+        path: head.map(|h| h.path.to_string()).unwrap_or_default(),
+        authority: head.and_then(|h| text(&h.authority)),
+        protocol: head.map(|h| h.protocol.text().to_owned()).unwrap_or_default(),
+        headers: head.map(|h| kept(&h.headers, &VOLATILE_REQUEST)).unwrap_or_default(),
         // An application that terminated the client's TLS saw its server name.
         sni: record
             .tls
@@ -155,12 +156,12 @@ fn received(own: &[&Try], answered: Option<&Try>) -> Vec<Received> {
         return Vec::new();
     }
     let mut all: Vec<Received> = Vec::new();
-    for t in own.iter().filter(|t| !t.method.is_empty()) {
+    for (t, head) in own.iter().filter_map(|t| Some((t, t.head.as_ref()?))) {
         let one = Received {
             workload: t.workload.to_string(),
-            method: t.method.to_string(),
-            authority: text(&t.authority),
-            path: t.path.to_string(),
+            method: head.method.to_string(),
+            authority: text(&head.authority),
+            path: head.path.to_string(),
             times: 1,
         };
         match all.iter_mut().find(|r| Received { times: 1, ..(*r).clone() } == one) {

@@ -12,7 +12,7 @@ use mesh_core::tls::{CertificateSource, TlsSession};
 
 use super::hop::blank_hop;
 use super::state::{
-    CloseKind, Conn, ConnId, Content, Down, HelloError, HttpSide, ProxyIx, Server, Target, Up,
+    CloseKind, Conn, ConnId, Content, Down, HelloError, HttpSide, Names, ProxyIx, Server, Target, Up,
 };
 use super::words;
 use super::{Event, Sim};
@@ -122,15 +122,22 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
                     istio_alpn,
                     snapshot: Arc::clone(&snapshot),
                     place: None,
+                    names: Names::default(),
                 };
                 let content = Arc::clone(&conn.content);
-                if self.bare {
+                if !S::ENABLED && !self.chance.enumerates() {
                     http.place = self.memo.place(&http);
+                }
+                if self.keep_hops {
+                    http.names = Names {
+                        principal: http.peer.principal().map(Str::from),
+                        sni: seen_sni(&snapshot, chain.listener, &http.connection),
+                    };
                 }
                 let http = Arc::new(http);
                 // HTTP is recognised at once: the inspectors do not wait.
                 let plain = session.is_none() && matches!(content.bytes, FirstBytes::Http(_));
-                let repeats = http.place.is_some() && side != Side::Inbound && plain;
+                let repeats = self.bare && http.place.is_some() && side != Side::Inbound && plain;
                 if repeats && is_untainted(&snapshot, chain) {
                     self.memo.land(&content, &http);
                 }

@@ -137,8 +137,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         hop.filter_chain =
             side.snapshot.filter_chain(side.chain).map(|c| c.name.clone()).filter(|n| !n.is_empty());
         hop.tls = side.tls;
-        hop.peer = side.peer.principal().map(Str::from);
-        hop.sni = super::admit::seen_sni(&side.snapshot, side.chain.listener, &side.connection);
+        hop.peer = side.names.principal.clone();
+        hop.sni = side.names.sni.clone();
         hop
     }
 
@@ -418,7 +418,11 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let logged = stream.sent.as_deref().unwrap_or(stream.head());
         let original = self.exchanges.get(stream.exchange).map(|x| x.head.path.clone());
         hop.duration_ns = self.queue.now() - stream.start_ns;
-        let (code, details) = stream.answered.as_ref().map_or((0, Str::default()), |(c, d)| (*c, d.text()));
+        let (code, details) = match &stream.answered {
+            None => (0, Str::default()),
+            Some((code, Details::ViaUpstream)) => (*code, self.via_upstream.clone()),
+            Some((code, Details::Text(text))) => (*code, text.clone()),
+        };
         hop.code = Some(code);
         hop.details = Some(details);
         hop.flags = stream.flags;

@@ -10,6 +10,7 @@ mod admit;
 mod answer;
 mod app;
 mod arena;
+mod attempt;
 mod change;
 mod client;
 mod decided;
@@ -29,6 +30,7 @@ mod state;
 mod summary;
 mod tally;
 mod tcp;
+mod tcp_end;
 mod tcp_idle;
 mod template;
 mod traffic;
@@ -135,6 +137,8 @@ pub(crate) struct Sim<'p, C, S> {
     /// DNS answers by name and namespace.
     dns_answers: BTreeMap<Str, BTreeMap<Str, DnsAnswer>>,
     memo: memo::Memo,
+    /// Details of an answer that came from upstream.
+    via_upstream: Str,
     /// By template, where its calls lead, as far as known; emptied by every change.
     roads: Vec<Roads>,
     /// Response headers are looked at by nobody: records are not kept and no proxy acts on them.
@@ -186,6 +190,7 @@ impl<'p, C: Chance, S: TraceSink> Sim<'p, C, S> {
             events: 0,
             dns_answers: BTreeMap::new(),
             memo,
+            via_upstream: "via_upstream".into(),
             roads: Vec::new(),
             bare: !plan.record.requests && !S::ENABLED && !memo::answers_matter(plan),
         };

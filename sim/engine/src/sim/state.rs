@@ -248,8 +248,17 @@ pub(crate) struct HttpSide {
     pub(crate) peer: Peer,
     pub(crate) tls: bool,
     pub(crate) istio_alpn: bool,
-    /// Where finished heads are remembered.
+    /// Where decisions and finished heads are remembered.
     pub(crate) place: Option<u32>,
+    /// Empty unless lines are kept.
+    pub(crate) names: Names,
+}
+
+/// What every line of a connection says of its client.
+#[derive(Default)]
+pub(crate) struct Names {
+    pub(crate) principal: Option<Str>,
+    pub(crate) sni: Option<Str>,
 }
 
 /// A connection between two machines or between an application and its sidecar.
@@ -368,15 +377,6 @@ pub(crate) enum Details {
     ViaUpstream,
     /// A proxy's own.
     Text(Str),
-}
-
-impl Details {
-    pub(crate) fn text(&self) -> Str {
-        match self {
-            Details::ViaUpstream => "via_upstream".into(),
-            Details::Text(text) => text.clone(),
-        }
-    }
 }
 
 impl Stream {

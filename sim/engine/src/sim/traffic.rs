@@ -307,6 +307,10 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             }
             Answerer::Internet => self.internet_name(),
         });
+        // Lists grow by doubling; what is kept of many requests has no room to spare.
+        let (mut hops, mut tries) = (Vec::with_capacity(root.hops.len()), root.tries);
+        hops.extend(root.hops.into_iter().flatten());
+        tries.shrink_to_fit();
         let rare = end.rare.map(|rare| *rare).unwrap_or_default();
         self.records.push(RequestRecord {
             traffic: root.traffic,
@@ -321,8 +325,8 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             tls: rare.tls,
             tls_alpn: rare.tls_alpn,
             workload,
-            hops: root.hops.into_iter().flatten().collect(),
-            tries: root.tries,
+            hops,
+            tries,
             unknown: root.unknown.map(|unknown| *unknown),
         });
     }

@@ -204,7 +204,7 @@ fn timeouts() {
     assert_eq!(r.hops[0].details.as_deref(), Some("response_timeout"));
     assert_eq!((r.end_ns - r.start_ns) / MS, 500);
     let expected: Vec<Option<&str>> =
-        r.tries.iter().map(|t| t.headers.first("x-envoy-expected-rq-timeout-ms")).collect();
+        r.tries.iter().map(|t| t.header("x-envoy-expected-rq-timeout-ms")).collect();
     assert_eq!(&expected[..2], &[Some("200"), Some("200")]);
     assert!(r.tries.iter().all(|t| t.action == TryAction::Gone), "{:?}", r.tries);
 

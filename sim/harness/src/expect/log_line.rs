@@ -11,7 +11,7 @@ pub fn entry(hop: &Hop, record: &RequestRecord, world: &World) -> AccessLogEntry
     let http = hop.kind == LogKind::Http;
     let pod = world.proxy(hop.proxy).and_then(|p| world.pod(p.pod));
     let seen = record.tries.iter().rev().find(|t| t.call == hop.call && t.shadow == hop.shadow);
-    let header = |name: &str| seen.and_then(|t| t.headers.first(name)).map(str::to_owned);
+    let header = |name: &str| seen.and_then(|t| t.header(name)).map(str::to_owned);
     let local_ip = pod.map(|p| p.ip);
     AccessLogEntry {
         proxy: pod.map(|p| p.reference.to_string()).unwrap_or_default(),

@@ -127,7 +127,7 @@ fn row(run: &RunRecord, r: &RequestRecord, pod_of_proxy: &dyn Fn(u32) -> String)
     values.insert("tries", join(own.iter().map(|t| format!("{} {}", t.workload, action(t)))));
     values.insert("connections", join(own.iter().map(|t| format!("{} {}", t.workload, t.connection))));
     values.insert("copies", join(shadows.iter().map(|t| action(t))));
-    let timeout = own.first().and_then(|t| t.headers.first("x-envoy-expected-rq-timeout-ms"));
+    let timeout = own.first().and_then(|t| t.header("x-envoy-expected-rq-timeout-ms"));
     values.insert("first timeout", text(timeout.map(str::to_owned)));
     let server = r.hops.iter().filter(|h| h.side == Side::Inbound).map(|h| server_line(h, pod_of_proxy));
     values.insert("server", join(server));
