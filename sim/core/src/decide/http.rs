@@ -47,7 +47,7 @@ pub fn decide_http<D: Draws, S: TraceSink>(
     let hop = Hop { hcm, conn, peer, tls };
     inline::join(&mut head.headers);
     run.downstream.remote = hop.remote_address(&head.headers);
-    run.downstream.https = hop.forwarded_proto(head) == "https";
+    run.downstream.https = hop.scheme(head) == "https";
     run.note_taint(standing_taint(snapshot, chain).as_ref(), cx);
     let refused = codec::refuse(&hop, head)
         .or_else(|| normalize::normalize_path(hcm.path_normalization, head).err())
@@ -63,6 +63,15 @@ pub fn decide_http<D: Draws, S: TraceSink>(
         }
     }
     run.route(&hop, head, &resolved, cx)
+}
+
+/// The URI that denials name: before rewriting, cut at 256 bytes of path. Envoy: source/common/http/utility.cc,
+/// `buildOriginalUri` [run 1.40].
+fn original_uri(hop: &Hop<'_>, head: &RequestHead) -> String {
+    const ORIGINAL_PATH: &str = "x-envoy-original-path";
+    let original = head.headers.first(ORIGINAL_PATH).filter(|_| !hop.strips(ORIGINAL_PATH));
+    let path: String = original.unwrap_or(&head.path).chars().take(256).collect();
+    format!("{}://{}{path}", hop.scheme(head), head.authority.as_deref().unwrap_or(""))
 }
 
 /// What a filter says.
@@ -136,8 +145,8 @@ impl<'s> Run<'s> {
         match filter {
             HttpFilter::Rbac(rbac) => self.authorize(position, rbac, hop, head, cx),
             HttpFilter::JwtAuthn(jwt) => {
-                let scheme = hop.forwarded_proto(head).to_owned();
-                let result = jwt::authenticate(jwt, &scheme, head, cx.tokens);
+                let uri = original_uri(hop, head);
+                let result = jwt::authenticate(jwt, &uri, head, cx.tokens);
                 self.note_taint(result.taint.as_ref(), cx);
                 cx.trace.step(|| {
                     let words = match (&result.reply, &result.payload) {

@@ -54,11 +54,11 @@ enum Judgement {
     Unknown(Taint),
 }
 
-/// Runs the filter; output headers are written to (and spoofed ones removed from) `head`. `scheme` is the request's
-/// `x-forwarded-proto`.
+/// Runs the filter; output headers are written to (and spoofed ones removed from) `head`. `uri` is what
+/// denials name.
 pub(super) fn authenticate(
     filter: &JwtAuthn,
-    scheme: &str,
+    uri: &str,
     head: &mut RequestHead,
     tokens: &dyn Tokens,
 ) -> JwtResult {
@@ -85,7 +85,7 @@ pub(super) fn authenticate(
     match worst {
         None => JwtResult::pass(),
         Some((reason, origin)) => {
-            let reply = Some(rejection(&reason, scheme, head, origin));
+            let reply = Some(rejection(&reason, uri, origin));
             JwtResult { reply, origin, ..JwtResult::pass() }
         }
     }
@@ -173,14 +173,11 @@ fn accept(provider: &JwtProvider, good: Vec<(Found, Token)>, head: &mut RequestH
     JwtResult { payload, origin: provider.origin, ..JwtResult::pass() }
 }
 
-fn rejection(reason: &str, scheme: &str, head: &RequestHead, origin: OriginId) -> LocalReply {
+fn rejection(reason: &str, uri: &str, origin: OriginId) -> LocalReply {
     let status = if reason == WRONG_AUDIENCE { 403 } else { 401 };
     let details = format!("jwt_authn_access_denied{{{}}}", reason.replace(' ', "_"));
     let mut reply = LocalReply::new(status, &details, reason, None, origin);
-    let host = head.authority.as_deref().unwrap_or("");
-    // Envoy: buildOriginalUri cuts the path at 256 bytes
-    let path: String = head.path.chars().take(256).collect();
-    let realm = format!("Bearer realm=\"{scheme}://{host}{path}\", error=\"invalid_token\"");
+    let realm = format!("Bearer realm=\"{uri}\", error=\"invalid_token\"");
     reply.headers.push(("www-authenticate".into(), realm.into()));
     reply
 }
