@@ -186,6 +186,15 @@ pub fn is_jwks(text: &str) -> bool {
 
 type Parsed = (Map<String, Value>, Map<String, Value>, String);
 
+/// Base64url as jwt_verify_lib decodes it (`absl::WebSafeBase64Unescape`): blanks between the letters do not count
+/// (run 1.40: `Bearer e30.…` as a whole is a token whose header is no JSON).
+fn unescape(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
+    if !text.bytes().any(|b| b.is_ascii_whitespace()) {
+        return LENIENT.decode(text);
+    }
+    LENIENT.decode(text.split_ascii_whitespace().collect::<String>())
+}
+
 /// Splits and decodes, failing in the order and words of `jwt_verify_lib` (`jwt.cc`, `status.cc`).
 fn parse(token: &str) -> Result<Parsed, &'static str> {
     const FORM: &str = "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections";
@@ -194,7 +203,7 @@ fn parse(token: &str) -> Result<Parsed, &'static str> {
     if header.is_empty() || payload.is_empty() || signature.is_empty() {
         return Err(FORM);
     }
-    let header_bytes = LENIENT.decode(header).map_err(|_| "Jwt header is an invalid Base64url encoded")?;
+    let header_bytes = unescape(header).map_err(|_| "Jwt header is an invalid Base64url encoded")?;
     let header = object(&header_bytes).ok_or("Jwt header is an invalid JSON")?;
     let alg = header
         .get("alg")
@@ -210,10 +219,10 @@ fn parse(token: &str) -> Result<Parsed, &'static str> {
     if header.get("kid").is_some_and(|kid| !kid.is_string()) {
         return Err("Jwt header [kid] field is not a string");
     }
-    let payload_bytes = LENIENT.decode(payload).map_err(|_| "Jwt payload is an invalid Base64url encoded")?;
+    let payload_bytes = unescape(payload).map_err(|_| "Jwt payload is an invalid Base64url encoded")?;
     let claims = object(&payload_bytes).ok_or("Jwt payload is an invalid JSON")?;
     check_claims(&claims)?;
-    LENIENT.decode(signature).map_err(|_| "Jwt signature is an invalid Base64url encoded")?;
+    unescape(signature).map_err(|_| "Jwt signature is an invalid Base64url encoded")?;
     Ok((header, claims, payload.to_owned()))
 }
 
@@ -343,6 +352,7 @@ mod tests {
                 "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections",
             ),
             ("!.b.c".to_owned(), "Jwt header is an invalid Base64url encoded"),
+            (format!("Bearer  {alg}.b.c"), "Jwt header is an invalid JSON"),
             (format!("{}.b.c", encode("no")), "Jwt header is an invalid JSON"),
             (format!("{}.b.c", encode(r#"{"alg":"none"}"#)), "Jwt header [alg] is not supported"),
             (format!("{alg}.!.c"), "Jwt payload is an invalid Base64url encoded"),
