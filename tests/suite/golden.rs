@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::program::{mesh_sim_in, root};
+use crate::program::{mesh_sim, mesh_sim_in, root};
 
 /// A directory of a test's own with Bookinfo's manifests and further files.
 struct Place(PathBuf);
@@ -107,4 +107,17 @@ spec:
     let (out, _) = place.shown(&["run", "s.yaml", "-q"], 0);
     assert!(out.contains("\nFLAGS\n  2 × UO  a circuit breaker refused it\n"), "{out}");
     assert!(out.contains("  2 × pending (DestinationRule/default/tight, tight.yaml:2:1)\n"), "{out}");
+}
+
+#[test]
+fn random_times_that_race_a_timeout_have_no_closed_form() {
+    let run = |scenario: &str| {
+        let file = format!("scenarios/theory/{scenario}.yaml");
+        let output = mesh_sim(&["run", &file, "-q", "--set", "spec.duration=4s"]);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let (raced, alone) = (run("per-try-timeout"), run("mm4k8"));
+    let why = "the service time of default/web#0 is random, and a timeout is within its reach";
+    assert!(raced.contains(why) && !raced.contains("EXACT AND SAMPLED"), "{raced}");
+    assert!(!alone.contains("no closed-form") && alone.contains("100%"), "{alone}");
 }

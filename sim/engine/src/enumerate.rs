@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mesh_core::Str;
 use mesh_core::cx::{NoTrace, Step};
 use mesh_core::ids::Nanos;
 
@@ -21,6 +22,9 @@ pub struct Enumeration {
     pub explain: bool,
     /// Most outcomes to visit before giving up.
     pub limit: usize,
+    /// Whether to give up where a random service time decides between an answer and a timeout. Otherwise one time
+    /// stands for all.
+    pub no_races: bool,
 }
 
 /// One possible outcome.
@@ -34,21 +38,30 @@ pub struct Outcome {
     pub steps: Vec<Step>,
 }
 
-/// More outcomes than allowed.
-#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-#[error("more than {limit} different outcomes; those visited have probability {covered}")]
-pub struct TooManyOutcomes {
-    /// The limit.
-    pub limit: usize,
-    /// Probability of what was visited.
-    pub covered: f64,
+/// Why there is no list of outcomes.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum NotEnumerable {
+    /// More outcomes than allowed.
+    #[error("more than {limit} different outcomes; those visited have probability {covered:.3}")]
+    TooMany {
+        /// The limit.
+        limit: usize,
+        /// Probability of what was visited.
+        covered: f64,
+    },
+    /// A random service time decides, and those are not enumerated. Only where asked for.
+    #[error("the service time of {who} is random, and a timeout is within its reach")]
+    Race {
+        /// Whose, `ns/workload#ordinal`.
+        who: Str,
+    },
 }
 
 /// All outcomes of a request with their exact probabilities, which sum to 1.
 ///
 /// # Errors
-/// When there are more than `limit` combinations of choices.
-pub fn enumerate(request: &Enumeration) -> Result<Vec<Outcome>, TooManyOutcomes> {
+/// When there are more than `limit` combinations of choices, or what `no_races` refuses.
+pub fn enumerate(request: &Enumeration) -> Result<Vec<Outcome>, NotEnumerable> {
     let plan = Plan {
         traffic: vec![Traffic { arrivals: crate::plan::Arrivals::At(vec![0]), ..request.traffic.clone() }],
         changes: Vec::new(),
@@ -62,7 +75,10 @@ pub fn enumerate(request: &Enumeration) -> Result<Vec<Outcome>, TooManyOutcomes>
     let mut outcomes = Vec::new();
     let mut covered = 0.0;
     loop {
-        let (record, steps) = walk(&plan, &mut script, request.explain);
+        let (record, steps, race) = walk(&plan, &mut script, request.explain);
+        if let Some(who) = race.filter(|_| request.no_races) {
+            return Err(NotEnumerable::Race { who });
+        }
         let probability = script.probability();
         covered += probability;
         if let Some(record) = record {
@@ -72,7 +88,7 @@ pub fn enumerate(request: &Enumeration) -> Result<Vec<Outcome>, TooManyOutcomes>
             return Ok(outcomes);
         }
         if outcomes.len() >= request.limit {
-            return Err(TooManyOutcomes { limit: request.limit, covered });
+            return Err(NotEnumerable::TooMany { limit: request.limit, covered });
         }
     }
 }
@@ -80,17 +96,21 @@ pub fn enumerate(request: &Enumeration) -> Result<Vec<Outcome>, TooManyOutcomes>
 /// Timers of idle connections beyond this are not set.
 const HORIZON_NS: Nanos = 1;
 
-fn walk(plan: &Plan, script: &mut Scripted, explain: bool) -> (Option<RequestRecord>, Vec<Step>) {
+fn walk(
+    plan: &Plan,
+    script: &mut Scripted,
+    explain: bool,
+) -> (Option<RequestRecord>, Vec<Step>, Option<Str>) {
     let chance = std::mem::take(script);
     if explain {
         let mut sim = Sim::new(plan, chance, Vec::new());
         sim.run();
         *script = std::mem::take(&mut sim.chance);
-        (sim.records.pop(), std::mem::take(&mut sim.trace))
+        (sim.records.pop(), std::mem::take(&mut sim.trace), sim.races.open().cloned())
     } else {
         let mut sim = Sim::new(plan, chance, NoTrace);
         sim.run();
         *script = std::mem::take(&mut sim.chance);
-        (sim.records.pop(), Vec::new())
+        (sim.records.pop(), Vec::new(), sim.races.open().cloned())
     }
 }

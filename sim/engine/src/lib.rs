@@ -24,7 +24,7 @@ pub mod stats;
 mod wire;
 pub mod world;
 
-pub use enumerate::{Enumeration, Outcome, TooManyOutcomes, enumerate};
+pub use enumerate::{Enumeration, NotEnumerable, Outcome, enumerate};
 pub use follow::{Followed, follow};
 pub use plan::{Behavior, Change, ClientRequest, NetworkModel, Plan, Traffic};
 pub use record::{Hop, RequestRecord};

@@ -34,6 +34,28 @@ pub(crate) fn sample(law: &Law, draw: u64) -> Nanos {
     }
 }
 
+/// The least and the greatest duration of a law, of which one in a million is beyond.
+#[must_use]
+pub(crate) fn reach(law: &Law) -> (Nanos, Nanos) {
+    /// ln 10^6.
+    const EXPONENTIAL: f64 = 13.815_510_557_964_274;
+    /// The quantile of the standard normal distribution.
+    const NORMAL: f64 = 4.753_424_308_822_899;
+    match law {
+        Law::Constant(ns) => (*ns, *ns),
+        Law::Exponential(mean) => (0, round(EXPONENTIAL * *mean as f64)),
+        Law::Uniform(low, high) => (*low, *high),
+        Law::LogNormal { p50_ns: 0, .. } => (0, 0),
+        Law::LogNormal { p50_ns, p99_ns } => {
+            let factor = libm::pow(*p99_ns as f64 / *p50_ns as f64, NORMAL / Z99);
+            (round(*p50_ns as f64 / factor), round(*p50_ns as f64 * factor))
+        }
+        Law::Empirical(values) => {
+            (values.iter().copied().min().unwrap_or(0), values.iter().copied().max().unwrap_or(0))
+        }
+    }
+}
+
 /// Standard exponential.
 #[must_use]
 pub(crate) fn exponential(draw: u64) -> f64 {
@@ -64,6 +86,16 @@ mod tests {
     #[test]
     fn laws_have_their_means() {
         assert_eq!(sample(&Law::Constant(7), 1), 7);
+        for law in [
+            Law::Exponential(1_000_000),
+            Law::Uniform(100, 300),
+            Law::LogNormal { p50_ns: 5_000_000, p99_ns: 40_000_000 },
+            Law::Empirical(vec![5, 3, 9]),
+        ] {
+            let (least, most) = reach(&law);
+            let beyond = (0..100_000).map(|i| sample(&law, mix(5, i))).filter(|t| *t < least || *t > most);
+            assert!(beyond.count() <= 2, "{law:?}");
+        }
         assert!((mean(&Law::Exponential(1_000_000)) / 1e6 - 1.0).abs() < 0.02);
         assert!((mean(&Law::Uniform(100, 300)) - 200.0).abs() < 2.0);
         let law = Law::LogNormal { p50_ns: 5_000_000, p99_ns: 40_000_000 };

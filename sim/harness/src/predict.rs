@@ -54,7 +54,42 @@ pub fn predict(
         impatient: Fate::Timeout,
         send: SendMode::Whole,
     };
-    let enumeration = Enumeration { plan: idle_plan(mesh, behaviors), traffic, explain, limit: MAX_OUTCOMES };
+    enumerated(mesh, behaviors, traffic, explain, false)
+}
+
+/// As [`predict`] for a request of a scenario's traffic, whose client may give up earlier.
+///
+/// # Errors
+/// When there are too many combinations of random choices, or a random service time decides whether there is an answer:
+/// times are no choices that can be listed.
+pub fn predict_exactly(
+    mesh: &LoadedMesh,
+    sender: &Sender,
+    request: &ClientRequest,
+    behaviors: &Behaviors,
+    traffic: &Traffic,
+) -> Result<Vec<Prediction>, String> {
+    let gives_up = traffic.client_timeout_ns.filter(|ns| *ns < PATIENCE_NS);
+    let one = Traffic {
+        from: sender.clients(),
+        mix: vec![(1, request.clone())],
+        arrivals: Arrivals::At(vec![0]),
+        client_timeout_ns: gives_up.or(Some(PATIENCE_NS)),
+        impatient: if gives_up.is_some() { traffic.impatient } else { Fate::Timeout },
+        ..traffic.clone()
+    };
+    enumerated(mesh, behaviors, one, false, true)
+}
+
+fn enumerated(
+    mesh: &LoadedMesh,
+    behaviors: &Behaviors,
+    traffic: Traffic,
+    explain: bool,
+    no_races: bool,
+) -> Result<Vec<Prediction>, String> {
+    let enumeration =
+        Enumeration { plan: idle_plan(mesh, behaviors), traffic, explain, limit: MAX_OUTCOMES, no_races };
     let outcomes = enumerate(&enumeration).map_err(|e| e.to_string())?;
     let mut joined: Vec<Prediction> = Vec::new();
     for one in outcomes {

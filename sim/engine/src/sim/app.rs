@@ -15,7 +15,6 @@ use super::{Event, Sim};
 use crate::draws::Chance;
 use crate::plan::{Law, ReplyAction};
 use crate::record::{Response, Try, TryAction};
-use crate::sample::sample;
 use crate::world::AppKind;
 
 /// Purposes of an application's draws.
@@ -173,11 +172,11 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         };
         let own = reply.as_ref().and_then(|r| r.service_time.as_ref());
         let law = own.or(behavior.as_ref().map(|b| &b.service_time));
-        let time = sample(law.unwrap_or(&Law::Constant(1_000_000)), self.chance.draw(key, SERVICE));
+        let time = self.service_time(who, law.unwrap_or(&Law::Constant(1_000_000)), key);
         (reply.map_or(ReplyAction::Echo, |r| r.action), time)
     }
 
-    fn answerer_name(&self, who: Answerer) -> Str {
+    pub(super) fn answerer_name(&self, who: Answerer) -> Str {
         match who {
             Answerer::Pod(pod) => {
                 self.pods.get(pod as usize).map(|p| p.pod.reference.clone()).unwrap_or_default()

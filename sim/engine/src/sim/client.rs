@@ -62,6 +62,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             again: (retries > 0).then_some(Again { pod, patience, left: retries }),
         });
         if let Some((after, fate)) = patience {
+            self.note_timer(after);
             self.timer(after, Event::Impatient(id, fate));
         }
         let from = pod.and_then(|p| self.pods.get(p as usize));

@@ -8,7 +8,6 @@ use mesh_core::ids::{Nanos, OriginId};
 use mesh_core::request::{Headers, Protocol};
 
 use super::answer::{echo, fixed};
-use super::app::SERVICE;
 use super::client::Calling;
 use super::state::{
     Answerer, AppSide, CloseKind, ConnId, Down, ExchangeId, JobId, JobReply, Lineage, PodIx, Waiter,
@@ -17,7 +16,6 @@ use super::{Event, Sim};
 use crate::draws::{At, Chance, mix};
 use crate::plan::{Behavior, Law, ReplyAction, ReplyOrder, SendMode};
 use crate::record::{Fate, Response, TryAction, Unknown};
-use crate::sample::sample;
 
 /// Which of several answers.
 const CHOICE: Purpose = Purpose::Other(2);
@@ -38,13 +36,13 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     ) -> (JobReply, Nanos) {
         let key = line.key;
         let Some((behavior, at)) = self.choose_reply(app.who, key) else {
-            return self.timed(JobReply::Echo, &Law::Constant(1_000_000), exchange, key);
+            return self.timed(app.who, JobReply::Echo, &Law::Constant(1_000_000), exchange, key);
         };
         match behavior.responses.get(at) {
-            None => self.timed(JobReply::Echo, &behavior.service_time, exchange, key),
+            None => self.timed(app.who, JobReply::Echo, &behavior.service_time, exchange, key),
             Some(reply) => {
                 let law = reply.service_time.as_ref().unwrap_or(&behavior.service_time);
-                self.timed(JobReply::Planned(Arc::clone(&behavior), at), law, exchange, key)
+                self.timed(app.who, JobReply::Planned(Arc::clone(&behavior), at), law, exchange, key)
             }
         }
     }
@@ -76,8 +74,15 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
     }
 
     /// The time an answer takes; an echo may be asked to take longer.
-    fn timed(&mut self, reply: JobReply, law: &Law, exchange: ExchangeId, key: u64) -> (JobReply, Nanos) {
-        let mut service = sample(law, self.chance.draw(key, SERVICE));
+    fn timed(
+        &mut self,
+        who: Answerer,
+        reply: JobReply,
+        law: &Law,
+        exchange: ExchangeId,
+        key: u64,
+    ) -> (JobReply, Nanos) {
+        let mut service = self.service_time(who, law, key);
         if matches!(reply.action(), ReplyAction::Echo)
             && let Some(x) = self.exchanges.get(exchange)
             && let Some(ms) = x.head.headers.first("x-echo-delay").and_then(|v| v.trim().parse::<u64>().ok())

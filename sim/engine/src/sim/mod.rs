@@ -24,6 +24,7 @@ mod net;
 mod pool;
 mod pooled;
 mod queue;
+mod race;
 mod router;
 mod sender;
 mod state;
@@ -139,6 +140,7 @@ pub(crate) struct Sim<'p, C, S> {
     memo: memo::Memo,
     /// Details of an answer that came from upstream.
     via_upstream: Str,
+    pub(crate) races: race::Races,
     /// By template, where its calls lead, as far as known; emptied by every change.
     roads: Vec<Roads>,
     /// Response headers are looked at by nobody: records are not kept and no proxy acts on them.
@@ -191,6 +193,7 @@ impl<'p, C: Chance, S: TraceSink> Sim<'p, C, S> {
             dns_answers: BTreeMap::new(),
             memo,
             via_upstream: "via_upstream".into(),
+            races: race::Races::default(),
             roads: Vec::new(),
             bare: !plan.record.requests && !S::ENABLED && !memo::answers_matter(plan),
         };

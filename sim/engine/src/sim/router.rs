@@ -74,6 +74,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
             stream.route.routed_ns = now;
         }
         if timeout > 0 && complete {
+            self.note_timer(timeout);
             self.timer(timeout, Event::RouteTimeout(id));
         }
         self.try_once(id);
@@ -302,6 +303,7 @@ impl<C: Chance, S: TraceSink> Sim<'_, C, S> {
         let complete = stream.complete;
         self.upstream_event(id, UpstreamEvent::PoolReady);
         if per_try > 0 && complete {
+            self.note_timer(per_try);
             self.timer(per_try, Event::PerTry(id, attempt));
         }
     }

@@ -46,6 +46,7 @@ fn an_enumeration_sums_to_one_and_names_every_host() {
         traffic: traffic(get("/", &[]), Arrivals::At(vec![0])),
         explain: true,
         limit: 100,
+        no_races: true,
     };
     let outcomes = enumerate(&request).expect("few outcomes");
     let total: f64 = outcomes.iter().map(|o| o.probability).sum();

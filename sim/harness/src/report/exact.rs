@@ -10,7 +10,7 @@ use super::host_of;
 use crate::loaded::LoadedMesh;
 use crate::plan::behavior::Behaviors;
 use crate::plan::traffic::each_client;
-use crate::predict::predict;
+use crate::predict::predict_exactly;
 
 /// How a split is keyed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,7 +58,7 @@ pub fn exact(mesh: &LoadedMesh, traffic: &[Traffic], behaviors: &Behaviors) -> E
         let clients = each_client(one, &mesh.world);
         for (client, (weight, request)) in clients.iter().flat_map(|c| c.mix.iter().map(move |r| (c, r))) {
             let share = if total == 0 { 0.0 } else { client.share * *weight as f64 / total as f64 };
-            match predict(mesh, &client.sender, request, behaviors, false) {
+            match predict_exactly(mesh, &client.sender, request, behaviors, one) {
                 Ok(predictions) => {
                     for p in predictions {
                         let weight = share * p.p;
