@@ -1,41 +1,24 @@
 //! What people read first, kept as text: the table of a run and the findings of lint. Every number is scripted, so only a
 //! change of what is shown (or of a decision) changes these files.
 
-use std::path::PathBuf;
+use crate::place::Place;
+use crate::program::{mesh_sim, root};
 
-use crate::program::{mesh_sim, mesh_sim_in, root};
-
-/// A directory of a test's own with Bookinfo's manifests and further files.
-struct Place(PathBuf);
-
-impl Place {
-    fn new(name: &str, files: &[(&str, &str)]) -> Place {
-        let dir = std::env::temp_dir().join(format!("mesh-sim-golden-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).expect("a directory");
-        let meshes = root().join("scenarios/meshes/bookinfo");
-        for file in ["app.yaml", "destination-rule-all.yaml"] {
-            std::fs::copy(meshes.join(file), dir.join(file)).expect("copied");
-        }
-        for (file, text) in files {
-            std::fs::write(dir.join(file), text).expect("written");
-        }
-        Place(dir)
+/// A place with Bookinfo's manifests and further files.
+fn bookinfo(name: &str, files: &[(&str, &str)]) -> Place {
+    let place = Place::new(&format!("golden-{name}"), files);
+    let meshes = root().join("scenarios/meshes/bookinfo");
+    for file in ["app.yaml", "destination-rule-all.yaml"] {
+        std::fs::copy(meshes.join(file), place.0.join(file)).expect("copied");
     }
-
-    /// Stdout and stderr.
-    fn shown(&self, args: &[&str], code: i32) -> (String, String) {
-        let output = mesh_sim_in(&self.0, args);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (out, err) = (text(&output.stdout), text(&output.stderr));
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {out}{err}");
-        (out, err)
-    }
+    place
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// Stdout and stderr of a command that ends with this code.
+fn shown(place: &Place, args: &[&str], code: i32) -> (String, String) {
+    let (ended, out, err) = place.run(args);
+    assert_eq!(ended, Some(code), "{args:?}: {out}{err}");
+    (out, err)
 }
 
 const ROUTES: &str = "
@@ -69,16 +52,16 @@ spec:
 
 #[test]
 fn the_table_of_a_run() {
-    let place = Place::new("run", &[("routes.yaml", ROUTES), ("s.yaml", SCENARIO)]);
-    let (out, _) = place.shown(&["run", "s.yaml", "-q"], 1);
+    let place = bookinfo("run", &[("routes.yaml", ROUTES), ("s.yaml", SCENARIO)]);
+    let (out, _) = shown(&place, &["run", "s.yaml", "-q"], 1);
     insta::assert_snapshot!(out);
 }
 
 #[test]
 fn the_findings_of_lint() {
-    let place = Place::new("lint", &[("routes.yaml", ROUTES)]);
+    let place = bookinfo("lint", &[("routes.yaml", ROUTES)]);
     // Findings for people are diagnostics: they go to stderr.
-    let (_, err) = place.shown(&["lint", "-f", "."], 0);
+    let (_, err) = shown(&place, &["lint", "-f", "."], 0);
     insta::assert_snapshot!(err);
 }
 
@@ -103,8 +86,8 @@ spec:
   traffic:
     - {name: burst, from: default/productpage-v1, request: GET http://ratings:9080/, arrivals: {at: [0ms, 20ms, 40ms, 60ms]}}
 ";
-    let place = Place::new("flags", &[("tight.yaml", limits), ("s.yaml", scenario)]);
-    let (out, _) = place.shown(&["run", "s.yaml", "-q"], 0);
+    let place = bookinfo("flags", &[("tight.yaml", limits), ("s.yaml", scenario)]);
+    let (out, _) = shown(&place, &["run", "s.yaml", "-q"], 0);
     assert!(out.contains("\nFLAGS\n  2 × UO  a circuit breaker refused it\n"), "{out}");
     assert!(out.contains("  2 × pending (DestinationRule/default/tight, tight.yaml:2:1)\n"), "{out}");
 }

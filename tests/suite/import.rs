@@ -1,35 +1,8 @@
 //! `mesh-sim import`: tests of istio-config-validator and of router_check_tool, run as they are and taken over.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::program::mesh_sim_in;
-
-/// A directory of a test's own, with a VirtualService for sidecars and one for a gateway, and nothing behind them.
-struct Place(PathBuf);
-
-impl Place {
-    fn new(name: &str, files: &[(&str, &str)]) -> Place {
-        let dir = std::env::temp_dir().join(format!("mesh-sim-import-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(dir.join("k8s")).expect("a directory");
-        for (file, text) in files {
-            std::fs::write(dir.join(file), text).expect("a file");
-        }
-        Place(dir)
-    }
-
-    /// Exit code, stdout, stderr.
-    fn run(&self, args: &[&str]) -> (Option<i32>, String, String) {
-        let output = mesh_sim_in(&self.0, args);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (output.status.code(), text(&output.stdout), text(&output.stderr))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+use crate::place::Place;
 
 const ROUTES: &str = "
 apiVersion: networking.istio.io/v1
@@ -107,7 +80,7 @@ testCases:
 
 #[test]
 fn tests_of_istio_config_validator_run_as_they_are() {
-    let place = Place::new("icv", &[("k8s/routes.yaml", ROUTES), ("icv.yaml", ICV)]);
+    let place = Place::new("import-icv", &[("k8s/routes.yaml", ROUTES), ("icv.yaml", ICV)]);
     let (code, out, err) = place.run(&["import", "icv", "icv.yaml", "-f", "k8s", "--judge"]);
     assert_eq!(
         (code, out.lines().last()),
@@ -154,7 +127,7 @@ fn a_route_that_changes_fails_the_test_about_it() {
         ("exact: /in", "exact: /out", 30, "rule.route: predicted none"),
     ] {
         let routes = ROUTES.replace(from, to);
-        let place = Place::new("changed", &[("k8s/routes.yaml", &routes), ("icv.yaml", ICV)]);
+        let place = Place::new("import-changed", &[("k8s/routes.yaml", &routes), ("icv.yaml", ICV)]);
         let (code, out, err) = place.run(&["import", "icv", "icv.yaml", "-f", "k8s", "--judge", "-q"]);
         let failed: Vec<&str> = out.lines().filter(|l| l.contains("✗")).collect();
         assert_eq!(code, Some(1), "{to}: {out}{err}");
@@ -182,7 +155,7 @@ const ROUTER_CHECK: &str = r#"{"tests": [
 
 #[test]
 fn tests_of_router_check_run_as_they_are() {
-    let place = Place::new("router", &[("k8s/routes.yaml", ROUTES), ("rc.json", ROUTER_CHECK)]);
+    let place = Place::new("import-router", &[("k8s/routes.yaml", ROUTES), ("rc.json", ROUTER_CHECK)]);
     let (code, out, err) = place.run(&["import", "router-check", "rc.json", "-f", "k8s", "--judge"]);
     assert!(code == Some(0) && out.contains("5 passed · 0 failed"), "{out}{err}");
     for (from, to, part) in [
@@ -232,7 +205,7 @@ fn what_has_no_counterpart_is_left_out_by_name_and_place() {
     for (i, (input, validate, _)) in inputs.iter().enumerate() {
         text.push_str(&format!("- {{test_name: t{i}, input: {{authority: shop.example, path: /, method: GET, {input}}}, {validate}}}\n"));
     }
-    let place = Place::new("left", &[("k8s/routes.yaml", ROUTES), ("rc.yaml", &text)]);
+    let place = Place::new("import-left", &[("k8s/routes.yaml", ROUTES), ("rc.yaml", &text)]);
     let args = ["import", "router-check", "rc.yaml", "-f", "k8s", "--judge", "-o", "json"];
     let (code, out, err) = place.run(&args);
     assert_eq!(code, Some(0), "{out}{err}");
@@ -259,7 +232,7 @@ fn what_has_no_counterpart_is_left_out_by_name_and_place() {
 
 #[test]
 fn broken_files_and_arguments_are_refused() {
-    let place = Place::new("broken", &[("k8s/routes.yaml", ROUTES), ("icv.yaml", ICV)]);
+    let place = Place::new("import-broken", &[("k8s/routes.yaml", ROUTES), ("icv.yaml", ICV)]);
     std::fs::write(place.0.join("typo.yaml"), ICV.replace("wantMatch", "wantMacth")).expect("written");
     std::fs::write(place.0.join("half.yaml"), "testCases:\n  - {description: x").expect("written");
     for (args, code, part) in [

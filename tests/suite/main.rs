@@ -17,6 +17,7 @@ mod import;
 mod interrupt;
 mod matrix;
 mod number;
+mod place;
 mod program;
 mod replay;
 mod same_numbers;

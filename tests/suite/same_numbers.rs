@@ -1,9 +1,10 @@
 //! Two configurations under one seed draw the same numbers: what differs between the runs is what the configuration
 //! changed, and nothing else.
 
-use mesh_harness::document::{TestDocument, read_file};
 use mesh_harness::report::logs::access_log;
-use mesh_harness::scenario::{Ran, RunOptions, run};
+use mesh_harness::scenario::Ran;
+
+use crate::simulated::simulate;
 
 const APPS: [(&str, &str); 5] =
     [("client", ""), ("web-1", "v1"), ("web-2", "v2"), ("web-3", "v3"), ("backend", "")];
@@ -36,33 +37,18 @@ const SPEC: &str = "  duration: 20s
     - {name: users, from: default/client, request: GET http://web/, rate: 40/s, mix: [{weight: 7}, {weight: 3, headers: {end-user: jason}}]}
 ";
 
-fn simulate(name: &str, manifests: &str) -> Ran {
-    let dir = std::env::temp_dir().join(format!("mesh-sim-same-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).expect("a directory");
-    std::fs::write(dir.join("app.yaml"), manifests).expect("a file");
-    let file = dir.join("scenario.yaml");
-    let head = "apiVersion: mesh-sim.dev/v1alpha1\nkind: Scenario\nmetadata: {name: same}\nspec:\n  mesh: {manifests: [app.yaml]}\n";
-    std::fs::write(&file, format!("{head}{SPEC}")).expect("a file");
-    let read = read_file(&file, &[]);
-    let problems = format!("{:?}", read.diagnostics);
-    let Some(TestDocument::Scenario(document)) = read.documents.first() else { panic!("{problems}") };
-    let ran = run(document, read.sources, &RunOptions::default());
-    std::fs::remove_dir_all(&dir).ok();
-    ran.unwrap_or_else(|problems| panic!("{:?}", problems.1))
-}
-
 #[test]
 fn a_subset_that_nobody_uses_changes_no_byte() {
-    let plain = access_log(&simulate("plain", &manifests("v2", "")));
+    let plain = access_log(&simulate("plain", &manifests("v2", ""), SPEC));
     let extra = "    - name: unused\n      labels: {version: v4}\n      trafficPolicy: {loadBalancer: {simple: RANDOM}}\n";
-    let with = access_log(&simulate("extra", &manifests("v2", extra)));
+    let with = access_log(&simulate("extra", &manifests("v2", extra), SPEC));
     assert!(plain.lines().count() > 3_000, "{} lines", plain.lines().count());
     assert_eq!(plain, with);
 }
 
 #[test]
 fn a_reroute_changes_the_rerouted_requests_only() {
-    let [two, three] = ["v2", "v3"].map(|subset| simulate(subset, &manifests(subset, "")));
+    let [two, three] = ["v2", "v3"].map(|subset| simulate(subset, &manifests(subset, ""), SPEC));
     let rows = |ran: &Ran| {
         let mut rows = Vec::new();
         for r in ran.runs.iter().flat_map(|run| &run.requests) {

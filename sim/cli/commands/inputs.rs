@@ -8,7 +8,7 @@ use mesh_config::document::RawObject;
 use mesh_config::input::{Expand, InputFile, expand};
 use mesh_config::load;
 use mesh_config::source::Sources;
-use mesh_harness::document::{TestDocument, is_ours, read_file};
+use mesh_harness::document::{Override, ScenarioDocument, TestDocument, is_ours, read_file};
 use mesh_harness::format::mesh::MeshWords;
 use mesh_harness::loaded::{LoadedMesh, MeshInput};
 
@@ -123,6 +123,23 @@ pub(crate) fn mesh_and_document(
     if mesh.has_errors() { Err(Exit::Input) } else { Ok((mesh, found_document)) }
 }
 
+/// The scenarios of one file.
+pub(crate) struct Scenarios {
+    /// The file table.
+    pub(crate) sources: Sources,
+    /// In order.
+    pub(crate) scenarios: Vec<ScenarioDocument>,
+    /// Problems of reading.
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+impl Scenarios {
+    /// Whether something is wrong.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|d| d.severity == Severity::Error)
+    }
+}
+
 /// What options add to the meshes of scenarios.
 pub(crate) struct Additions {
     files: Vec<InputFile>,
@@ -140,8 +157,20 @@ impl Additions {
         Ok(Additions { files, manifests: manifests.clone() })
     }
 
+    /// The scenarios of a file with these additions. What is wrong is in `diagnostics`, not shown yet.
+    pub(crate) fn scenarios(&self, path: &Path, overrides: &[Override]) -> Result<Scenarios, Exit> {
+        let mut read = read_file(path, overrides);
+        let mut scenarios = Vec::new();
+        for document in read.documents {
+            let TestDocument::Scenario(mut scenario) = document else { continue };
+            self.give(&mut scenario.spec.mesh, &mut read.sources, &mut read.diagnostics)?;
+            scenarios.push(*scenario);
+        }
+        Ok(Scenarios { sources: read.sources, scenarios, diagnostics: read.diagnostics })
+    }
+
     /// Adds them to the mesh of one document.
-    pub(crate) fn give(
+    fn give(
         &self,
         words: &mut MeshWords,
         sources: &mut Sources,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mesh_harness::document::{Override, ReadDocuments, TestDocument, read_file};
+use mesh_harness::document::Override;
 use mesh_harness::findings::rules;
 use mesh_harness::format::quantity::{Duration, Percent};
 use mesh_harness::scenario::{self, Ran, RunOptions};
@@ -166,26 +166,19 @@ pub(crate) fn run_file(
     global: &Global,
     found: &mut usize,
 ) -> (Vec<Ran>, Exit) {
-    let ReadDocuments { mut sources, mut documents, diagnostics: mut problems } =
-        read_file(path, given.overrides);
-    for document in &mut documents {
-        if let TestDocument::Scenario(scenario) = document
-            && let Err(exit) = given.additions.give(&mut scenario.spec.mesh, &mut sources, &mut problems)
-        {
-            return (Vec::new(), exit);
-        }
-    }
-    let broken = problems.iter().any(|d| d.severity == mesh_config::diagnostic::Severity::Error);
-    diagnostics::show(&sources, &problems, global);
-    if broken {
+    let read = match given.additions.scenarios(path, given.overrides) {
+        Ok(read) => read,
+        Err(exit) => return (Vec::new(), exit),
+    };
+    diagnostics::show(&read.sources, &read.diagnostics, global);
+    if read.has_errors() {
         return (Vec::new(), Exit::Input);
     }
     let (mut ran, mut exit) = (Vec::new(), Exit::Good);
-    for document in documents {
-        let TestDocument::Scenario(scenario) = document else { continue };
+    for scenario in read.scenarios {
         *found += 1;
         let progress = Progress::start(&format!("simulating {}", scenario.heading.name), global);
-        let result = scenario::run(&scenario, sources.clone(), given.options);
+        let result = scenario::run(&scenario, read.sources.clone(), given.options);
         progress.finish();
         match result {
             Ok(one) => {

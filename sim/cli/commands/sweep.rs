@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mesh_config::diagnostic::Severity;
 use mesh_config::source::Sources;
-use mesh_harness::document::{Override, ScenarioDocument, TestDocument, read_file};
+use mesh_harness::document::{Override, ScenarioDocument};
 use mesh_harness::scenario::{self, DEFAULT_SEED, RunOptions};
 use mesh_harness::sweep::{self, Grid, Task};
 use mesh_reports::render::sweep::{sweep_csv, sweep_markdown, sweep_table};
@@ -146,22 +145,13 @@ fn base(
     options: &RunOptions,
     global: &Global,
 ) -> Result<(ScenarioDocument, Sources), Exit> {
-    let mut read = read_file(path, overrides);
-    let mut scenarios: Vec<ScenarioDocument> = Vec::new();
-    for document in read.documents {
-        if let TestDocument::Scenario(scenario) = document {
-            scenarios.push(*scenario);
-        }
-    }
-    for scenario in &mut scenarios {
-        additions.give(&mut scenario.spec.mesh, &mut read.sources, &mut read.diagnostics)?;
-    }
+    let read = additions.scenarios(path, overrides)?;
     diagnostics::show(&read.sources, &read.diagnostics, global);
-    if read.diagnostics.iter().any(|d| d.severity == Severity::Error) {
+    if read.has_errors() {
         return Err(Exit::Input);
     }
-    let number = scenarios.len();
-    let Some(scenario) = scenarios.into_iter().next().filter(|_| number == 1) else {
+    let number = read.scenarios.len();
+    let Some(scenario) = read.scenarios.into_iter().next().filter(|_| number == 1) else {
         anstream::eprintln!("error: {} holds {number} scenarios; sweep takes one", path.display());
         return Err(if number == 0 { Exit::Nothing } else { Exit::Usage });
     };
@@ -187,20 +177,12 @@ impl Setting {
                 return SweepRow { error: Some(why), ..sweep::refused(task, &Sources::default(), &[]) };
             }
         }
-        let mut read = read_file(&self.path, &overrides);
-        let scenario = read.documents.into_iter().find_map(|document| match document {
-            TestDocument::Scenario(scenario) => Some(scenario),
-            TestDocument::Policy(_) => None,
-        });
-        let given = scenario.map(|mut scenario| {
-            let given =
-                self.additions.give(&mut scenario.spec.mesh, &mut read.sources, &mut read.diagnostics);
-            (scenario, given)
-        });
-        let broken = read.diagnostics.iter().any(|d| d.severity == Severity::Error);
-        match given {
-            Some((scenario, Ok(()))) if !broken => sweep::run(task, &scenario, read.sources, &self.options),
-            _ => sweep::refused(task, &read.sources, &read.diagnostics),
+        let Ok(read) = self.additions.scenarios(&self.path, &overrides) else {
+            return sweep::refused(task, &Sources::default(), &[]);
+        };
+        match read.scenarios.first().filter(|_| !read.has_errors()) {
+            Some(scenario) => sweep::run(task, scenario, read.sources, &self.options),
+            None => sweep::refused(task, &read.sources, &read.diagnostics),
         }
     }
 }
